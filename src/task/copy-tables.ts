@@ -1,0 +1,133 @@
+import { errorReport, SpeilError } from '../core/error.ts';
+import { BATCHES_AHEAD_MAX } from '../core/limits.ts';
+import type { SourcePosition } from '../core/position.ts';
+import type { CopyChunk } from '../core/row-batch.ts';
+import { schemaHash } from '../core/schema-hash.ts';
+import { rowFormatOf, TableName, type TableSchema } from '../core/table.ts';
+import { ahead } from './ahead.ts';
+import type { RowBatch } from './contract.ts';
+import type { CycleContext, CycleTable } from './cycle.ts';
+import { inCopyOrder } from './decide.ts';
+import type { CycleOutcome } from './outcome.ts';
+
+export type CycleState = {
+  readonly clientState: string;
+  readonly outcome: CycleOutcome;
+  readonly tables: readonly CycleTable[];
+};
+
+/** A table that has all its rows up to a position: what is left are the changes since. */
+export type StartedTable = {
+  readonly schema: TableSchema;
+  readonly since: SourcePosition;
+  /** A copy waits for its last batch to take the table's place. */
+  readonly copied: boolean;
+};
+
+/** A table that is rewritten or truncated again and again while it is copied is left for the next cycle. */
+const COPY_ATTEMPTS_MAX = 3;
+
+/** Copies the tables that need it, one after another; a table that fails is left out from here on. */
+export async function copyTables(context: CycleContext, state: CycleState): Promise<readonly StartedTable[]> {
+  const started: StartedTable[] = [];
+  const sized = state.tables.map((table) => ({ ...table, estimatedBytes: table.tracked.estimatedBytes }));
+  for (const table of inCopyOrder(sized)) {
+    const { schema } = table.tracked;
+    const { work } = table;
+    try {
+      if (work.kind === 'catch-up') started.push({ schema, since: work.since, copied: false });
+      else started.push({ schema, since: await copyTable(context, state, table), copied: true });
+    } catch (error) {
+      if (!concernsOneTable(error) || context.signal.aborted) throw error;
+      state.outcome.fail(schema.table, errorReport(error));
+    }
+  }
+  return started;
+}
+
+/** Failures of a whole database or of the connection end the cycle; it is tried again as a whole. */
+export const concernsOneTable = (error: unknown): boolean =>
+  error instanceof SpeilError &&
+  !['CONNECTION_LOST', 'UNREACHABLE', 'DISK_FULL', 'READ_ONLY', 'MIRROR_BUSY', 'INTERRUPTED', 'INTERNAL'].includes(error.code);
+
+/** Answers the position from which the table has to catch up. */
+async function copyTable(context: CycleContext, state: CycleState, table: CycleTable): Promise<SourcePosition> {
+  const { schema } = table.tracked;
+  const { work } = table;
+  if (work.kind === 'resume-copy') {
+    if (work.filled) return work.start;
+    try {
+      announceCopy(context, table, 'the copy that was interrupted goes on', work.rows);
+      await sendCopy(context, state, { table, progress: work.progress, rowsBefore: work.rows });
+      return work.start;
+    } catch (error) {
+      if (!isRewritten(error)) throw error;
+      state.outcome.warn(schema.table, error.message);
+    }
+  }
+  if (work.kind === 'copy') {
+    state.outcome.of(schema.table).repopulated = work.explanation;
+    announceCopy(context, table, work.explanation, 0);
+  }
+  return copyFromStart(context, state, table);
+}
+
+async function copyFromStart(context: CycleContext, state: CycleState, table: CycleTable): Promise<SourcePosition> {
+  const { schema } = table.tracked;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const start = await context.source.copyStart(schema, context.signal);
+      const { notes } = await context.client.wipe({ clientState: state.clientState, schema, start });
+      state.outcome.note(schema.table, notes);
+      await sendCopy(context, state, { table, progress: null, rowsBefore: 0 });
+      return start;
+    } catch (error) {
+      if (!isRewritten(error) || attempt >= COPY_ATTEMPTS_MAX) throw error;
+      state.outcome.warn(schema.table, error.message);
+    }
+  }
+}
+
+const isRewritten = (error: unknown): error is SpeilError =>
+  error instanceof SpeilError && error.code === 'SCHEMA_CHANGED' && error.recovery === 'repopulate';
+
+function announceCopy({ emit }: CycleContext, { tracked }: CycleTable, reason: string, resumedAtRows: number): void {
+  const table = TableName.toText(tracked.schema.table);
+  emit({ event: 'copy-started', table, reason, estimatedRows: tracked.estimatedRows, resumedAtRows });
+}
+
+type Copying = { readonly table: CycleTable; readonly progress: string | null; readonly rowsBefore: number };
+
+async function sendCopy(context: CycleContext, state: CycleState, { table, progress, rowsBefore }: Copying): Promise<void> {
+  const { schema } = table.tracked;
+  const name = TableName.toText(schema.table);
+  const { source, client, signal, emit } = context;
+  const chunks = source.copy(schema, { progress, chunkBytes: context.preferences.batchBytes, signal });
+  let rows = rowsBefore;
+  let bytes = 0;
+  for await (const chunk of ahead(chunks, BATCHES_AHEAD_MAX)) {
+    const answer = await client.rowData({ clientState: state.clientState, batches: [copyBatch(schema, chunk)] });
+    for (const result of answer.tables) {
+      if (result.error !== null) throw tableError(result.error);
+      state.outcome.record(result);
+    }
+    rows += chunk.rowCount;
+    bytes += chunk.rows.length;
+    if (chunk.rowCount > 0) emit({ event: 'copy-progress', table: name, rows, bytes });
+    signal.throwIfAborted();
+  }
+  emit({ event: 'copy-completed', table: name, rows });
+}
+
+export const copyBatch = (schema: TableSchema, chunk: CopyChunk): RowBatch => ({
+  table: schema.table,
+  schemaHash: schemaHash(schema),
+  format: rowFormatOf(schema.dialect),
+  rows: chunk.rows,
+  rowCount: chunk.rowCount,
+  phase: { kind: 'copy', progress: chunk.progress, done: chunk.done },
+});
+
+/** What the mirror's side answered for a table, as an error again. */
+export const tableError = (report: { code: SpeilError['code']; message: string; hint: string | null; recovery: SpeilError['recovery'] }): SpeilError =>
+  new SpeilError(report.code, report.message, { hint: report.hint ?? undefined, recovery: report.recovery });

@@ -1,0 +1,170 @@
+import type { Clock } from '../core/clock.ts';
+import { SpeilError } from '../core/error.ts';
+import { BOOKMARK_INTERVAL_MS } from '../core/limits.ts';
+import type { SourcePosition } from '../core/position.ts';
+import { TableName } from '../core/table.ts';
+import type { SourceDatabase, TableSelection, TrackedTable } from '../database/source-database.ts';
+import { catchUp } from './catch-up.ts';
+import type { MirrorClientService, TablePosition } from './contract.ts';
+import { copyTables } from './copy-tables.ts';
+import { decideWork, positionToJudge, type TableWork } from './decide.ts';
+import { CycleOutcome } from './outcome.ts';
+import { type Preferences, selectTables } from './preferences.ts';
+import type { CycleReport, TableOutlook, TaskEvent } from './report.ts';
+
+/** Everything that a cycle works with. */
+export type CycleContext = {
+  readonly source: SourceDatabase;
+  readonly client: MirrorClientService;
+  readonly clock: Clock;
+  readonly tenant: string;
+  readonly selection: TableSelection;
+  readonly preferences: Preferences;
+  /** The mirror may belong to another source: it is copied anew. */
+  readonly takeOver: boolean;
+  readonly memory: TaskMemory;
+  readonly emit: (event: TaskEvent) => void;
+  readonly signal: AbortSignal;
+};
+
+/** What a task remembers from cycle to cycle. It is there to save work; a task without it does the same. */
+export type TaskMemory = {
+  bookmarkAtMs: number | null;
+  /** The snapshot with which everything was up to date, and when; null after anything else. */
+  quiet: { readonly snapshot: string; readonly atMs: number } | null;
+  /** Tables of which it was said that they are skipped. */
+  readonly announced: Set<string>;
+};
+
+export const newTaskMemory = (): TaskMemory => ({ bookmarkAtMs: null, quiet: null, announced: new Set() });
+
+/** One table on its way through a cycle. */
+export type CycleTable = {
+  readonly tracked: TrackedTable;
+  readonly work: TableWork;
+};
+
+/**
+ * One cycle, from authentication to `replicationCompleted`. Failures of single tables are in the report; what hinders
+ * the cycle as a whole is thrown.
+ */
+export async function runCycle(context: CycleContext): Promise<CycleReport> {
+  const { client, source, emit, signal } = context;
+  const startedAt = isoTime(context.clock);
+  emit({ event: 'cycle-started', at: startedAt });
+  const outcome = new CycleOutcome(emit);
+  const answer = await client.authenticate({ tenant: context.tenant, clientState: '' });
+  if (answer.doNotReplicate !== null) return skipped(context, answer.doNotReplicate.reason, startedAt);
+  const { clientState } = answer;
+  await refuseOtherLineage(context, answer.held);
+  const { tracked, leaveAlone } = await trackTables(context, outcome);
+  const schemas = tracked.map((table) => table.schema);
+  const adapted = await client.tableSchema({ clientState, tables: schemas, leaveAlone });
+  outcome.note(null, adapted.dropped.map((table) => `${TableName.toText(table)} is gone from the source or skipped; its mirror copy was dropped`));
+  const tables = await decideTables(context, outcome, tracked, adapted.tables);
+  emit({ event: 'tables', tables: tables.map(outlook) });
+  const started = await copyTables(context, { clientState, outcome, tables });
+  signal.throwIfAborted();
+  await leaveBookmarkIfDue(context);
+  const snapshot = await catchUp(context, { clientState, outcome, started });
+  await source.prune(signal);
+  const { notes } = await client.replicationCompleted({ clientState, changedTables: outcome.changedTables() });
+  outcome.note(null, notes);
+  const report = outcome.report({ startedAt, finishedAt: isoTime(context.clock) });
+  context.memory.quiet = report.status === 'completed' ? { snapshot, atMs: context.clock.monotonicMs() } : null;
+  return report;
+}
+
+export const isoTime = (clock: Clock): string =>
+  new Temporal.Instant(BigInt(Math.round(clock.now())) * 1_000_000n).toString({ fractionalSecondDigits: 3 });
+
+function skipped(context: CycleContext, reason: string, startedAt: string): CycleReport {
+  context.emit({ event: 'warning', table: null, message: `the mirror asked to skip this cycle: ${reason}` });
+  return { event: 'cycle', status: 'completed', tables: [], skipped: reason, startedAt, finishedAt: isoTime(context.clock) };
+}
+
+/** Before anything is touched: does this mirror belong to this source? */
+async function refuseOtherLineage({ source, takeOver, signal }: CycleContext, held: readonly SourcePosition[]): Promise<void> {
+  if (takeOver || held.length === 0) return;
+  const verdicts = await source.judge(held.map((position) => ({ table: null, position })), signal);
+  const foreign = verdicts.find((verdict) => verdict.kind === 'foreign');
+  if (foreign === undefined) return;
+  throw new SpeilError('OTHER_LINEAGE', `${foreign.explanation}; nothing was touched`, {
+    hint: 'Name the right source or mirror. To give the mirror to this source and copy everything again: --take-over',
+  });
+}
+
+type Tracked = { readonly tracked: readonly TrackedTable[]; readonly leaveAlone: readonly TableName[] };
+
+/** Chooses the tables, sees that their changes are tracked, and reads their schemas. */
+async function trackTables(context: CycleContext, outcome: CycleOutcome): Promise<Tracked> {
+  const { source, selection, preferences, signal } = context;
+  const all = await source.listTables(selection, signal);
+  const chosen = selectTables(all, preferences);
+  announce(context, outcome, chosen);
+  const report = await source.enableTracking(chosen.mirrored, signal);
+  outcome.note(null, report.notes);
+  for (const { schema } of report.tables) outcome.add(schema);
+  for (const { table, error } of report.refused) {
+    outcome.add({ table, dialect: 'postgres', columns: [], key: [], identity: '' });
+    outcome.fail(table, error);
+  }
+  const leaveAlone = [...chosen.leftAlone, ...report.refused.map(({ table }) => table)];
+  return { tracked: report.tables, leaveAlone };
+}
+
+function announce(context: CycleContext, outcome: CycleOutcome, chosen: ReturnType<typeof selectTables>): void {
+  const { announced } = context.memory;
+  const once = (message: string) => {
+    if (!announced.has(message)) outcome.warn(null, message);
+    announced.add(message);
+  };
+  for (const name of chosen.unmatched) once(`no table is named ${name}`);
+  for (const table of chosen.skipped) once(`${TableName.toText(table)} is skipped; a mirror copy that it has is dropped`);
+}
+
+/** The source judges what the mirror holds; then each table has its work. */
+async function decideTables(
+  { source, signal }: CycleContext,
+  outcome: CycleOutcome,
+  tracked: readonly TrackedTable[],
+  answers: readonly TablePosition[],
+): Promise<readonly CycleTable[]> {
+  const byName = new Map(answers.map((answer) => [TableName.toText(answer.table), answer]));
+  const judged = answers.flatMap((answer) => {
+    const position = positionToJudge(answer);
+    return position === null ? [] : [{ table: answer.table, position }];
+  });
+  const verdicts = judged.length === 0 ? [] : await source.judge(judged, signal);
+  const verdictOf = new Map(judged.map(({ table }, index) => [TableName.toText(table), verdicts[index] ?? null]));
+  return tracked.flatMap((table) => {
+    const name = TableName.toText(table.schema.table);
+    const answer = byName.get(name);
+    if (answer === undefined) return [];
+    const about = outcome.of(table.schema.table);
+    about.schemaChange = answer.schemaChange;
+    about.lsn = answer.position?.lsn ?? null;
+    outcome.note(table.schema.table, answer.notes);
+    if (answer.error !== null) outcome.fail(table.schema.table, answer.error);
+    return answer.error === null ? [{ tracked: table, work: decideWork(answer, verdictOf.get(name) ?? null) }] : [];
+  });
+}
+
+function outlook({ tracked, work }: CycleTable): TableOutlook {
+  return {
+    table: TableName.toText(tracked.schema.table),
+    estimatedRows: tracked.estimatedRows,
+    estimatedBytes: tracked.estimatedBytes,
+    work: work.kind,
+    copiedRows: work.kind === 'resume-copy' ? work.rows : 0,
+  };
+}
+
+/** A few a minute at most: they are how a restored source is found out. */
+async function leaveBookmarkIfDue({ source, clock, memory }: CycleContext): Promise<void> {
+  const nowMs = clock.monotonicMs();
+  if (memory.bookmarkAtMs !== null && nowMs - memory.bookmarkAtMs < BOOKMARK_INTERVAL_MS) return;
+  await source.leaveBookmark();
+  memory.bookmarkAtMs = nowMs;
+}
+

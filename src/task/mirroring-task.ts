@@ -1,0 +1,97 @@
+import type { Random } from '../core/clock.ts';
+import { errorReport, SpeilError } from '../core/error.ts';
+import { type CycleContext, isoTime, newTaskMemory, runCycle } from './cycle.ts';
+import type { CycleReport, TaskEvent } from './report.ts';
+import { FOLLOW_DELAY_MS_MIN, nextFollowDelayMs, nextStartMs, QUIET_MS_MAX, RETRIES_MAX, retryDelayMs, type Schedule } from './schedule.ts';
+
+export type TaskOptions = Omit<CycleContext, 'memory'> & { readonly random: Random };
+
+/**
+ * Runs a task's cycles by its schedule, one at a time, and answers the report of the last one. With `every` and
+ * `follow` it goes on until the signal is aborted. Aborting ends it after the batch under way; it then throws
+ * `INTERRUPTED`.
+ */
+export async function runTask(options: TaskOptions, schedule: Schedule): Promise<CycleReport> {
+  const context: CycleContext = { ...options, memory: newTaskMemory() };
+  try {
+    switch (schedule.kind) {
+      case 'once':
+        return await runUntilDone(context, options.random, RETRIES_MAX);
+      case 'every':
+        return await runEvery(context, options.random, schedule.everyMs);
+      case 'follow':
+        return await follow(context, options.random);
+    }
+  } catch (error) {
+    if (!options.signal.aborted) throw error;
+    throw new SpeilError('INTERRUPTED', 'interrupted; everything up to the last batch is in the mirror', {
+      hint: 'The same command goes on from there.',
+      recovery: 'retry',
+      cause: error,
+    });
+  }
+}
+
+/** A cycle, tried again while what hinders it may pass by itself. */
+async function runUntilDone(context: CycleContext, random: Random, retriesMax: number): Promise<CycleReport> {
+  for (let attempt = 1; ; attempt++) {
+    const startedAt = isoTime(context.clock);
+    try {
+      const report = await runCycle(context);
+      context.emit(report);
+      return report;
+    } catch (error) {
+      context.signal.throwIfAborted();
+      context.memory.quiet = null;
+      if (!isPassing(error) || attempt > retriesMax) {
+        const finishedAt = isoTime(context.clock);
+        context.emit({ event: 'cycle', status: 'failed', tables: [], error: errorReport(error), startedAt, finishedAt });
+        throw error;
+      }
+      const delayMs = retryDelayMs(attempt, random.unit());
+      context.emit({ event: 'retry', error: errorReport(error), delayMs } satisfies TaskEvent);
+      await context.clock.sleep(delayMs, context.signal);
+    }
+  }
+}
+
+const isPassing = (error: unknown): boolean => error instanceof SpeilError && error.recovery === 'retry';
+
+async function runEvery(context: CycleContext, random: Random, everyMs: number): Promise<CycleReport> {
+  for (;;) {
+    const startedMs = context.clock.monotonicMs();
+    await runUntilDone(context, random, Number.POSITIVE_INFINITY);
+    const finishedMs = context.clock.monotonicMs();
+    await context.clock.sleep(nextStartMs(startedMs, finishedMs, everyMs) - finishedMs, context.signal);
+  }
+}
+
+async function follow(context: CycleContext, random: Random): Promise<CycleReport> {
+  const quietly: CycleContext = { ...context, emit: withoutEmptyCycles(context.emit) };
+  let delayMs = FOLLOW_DELAY_MS_MIN;
+  for (let first = true; ; first = false) {
+    const isQuiet = await isQuietNow(context).catch(() => false);
+    const report = isQuiet ? null : await runUntilDone(first ? context : quietly, random, Number.POSITIVE_INFINITY);
+    delayMs = nextFollowDelayMs(delayMs, report !== null && hasChanges(report));
+    await context.clock.sleep(delayMs, context.signal);
+  }
+}
+
+/** Nothing can have changed since the last round, by one cheap query. */
+async function isQuietNow({ memory, clock, source, signal }: CycleContext): Promise<boolean> {
+  const { quiet } = memory;
+  if (quiet === null || clock.monotonicMs() - quiet.atMs > QUIET_MS_MAX) return false;
+  return source.isUnchangedSince(quiet.snapshot, signal);
+}
+
+const hasChanges = (report: CycleReport): boolean =>
+  report.tables.some((table) => table.inserted + table.updated + table.deleted > 0 || table.schemaChange !== 'none');
+
+/** Rounds that did nothing are not worth a word. */
+const withoutEmptyCycles =
+  (emit: (event: TaskEvent) => void) =>
+  (event: TaskEvent): void => {
+    if (event.event === 'cycle-started' || event.event === 'tables') return;
+    if (event.event === 'cycle' && event.status === 'completed' && !hasChanges(event)) return;
+    emit(event);
+  };
