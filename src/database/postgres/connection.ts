@@ -1,0 +1,181 @@
+import pg from 'pg';
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import { SpeilError } from '../../core/error.ts';
+import { CONNECT_WAIT_MS, LOCK_WAIT_MS } from '../../core/limits.ts';
+import type { DatabaseLocation } from '../location.ts';
+import { postgresError } from './errors.ts';
+
+export type PostgresLocation = Extract<DatabaseLocation, { kind: 'postgres' }>;
+
+/** Below this version change counters of 64 bits (`pg_current_xact_id`) do not exist. */
+const VERSION_MIN = 130000;
+
+/**
+ * Settings under which every value has one text form, on any server (docs/types.md). `row_security = off` makes a
+ * read fail that policies would silently shorten.
+ */
+const SESSION_SETTINGS = [
+  "DateStyle = 'ISO, YMD'",
+  "IntervalStyle = 'postgres'",
+  "TimeZone = 'UTC'",
+  "bytea_output = 'hex'",
+  'extra_float_digits = 1',
+  "lc_monetary = 'C'",
+  'xmloption = content',
+  'row_security = off',
+  'standard_conforming_strings = on',
+  'statement_timeout = 0',
+  'idle_in_transaction_session_timeout = 0',
+  `lock_timeout = ${LOCK_WAIT_MS}`,
+];
+
+export type Row = Readonly<Record<string, unknown>>;
+
+/** One session with a server. Statements run one after another; every error is a `SpeilError`. */
+export class PostgresConnection implements AsyncDisposable {
+  readonly #client: pg.Client;
+  readonly display: string;
+  readonly serverVersion: number;
+  /** The schema into which unqualified names of this login go. */
+  readonly defaultSchema: string;
+  /** Server and database, the same under every address. */
+  readonly instance: string;
+  #lost: Error | null = null;
+  #copying = false;
+
+  private constructor(client: pg.Client, display: string, about: { serverVersion: number; defaultSchema: string; instance: string }) {
+    this.#client = client;
+    this.display = display;
+    this.serverVersion = about.serverVersion;
+    this.defaultSchema = about.defaultSchema;
+    this.instance = about.instance;
+    client.on('error', (error) => {
+      this.#lost = error;
+    });
+  }
+
+  static async open(location: PostgresLocation, applicationName: string): Promise<PostgresConnection> {
+    const doing = `cannot connect to ${location.display}`;
+    const client = newClient(location, applicationName, doing);
+    let lost: Error | null = null;
+    const noteLoss = (error: Error) => {
+      lost = error;
+    };
+    client.on('error', noteLoss);
+    try {
+      await client.connect();
+      const about = await client.query(
+        "SELECT current_setting('server_version_num')::int AS version, current_schema() AS schema, version() AS name, (SELECT system_identifier FROM pg_control_system()) || ':' || current_database() AS instance",
+      );
+      const { version, schema, name, instance } = about.rows[0];
+      if (version < VERSION_MIN) throw tooOld(location.display, String(name).split(' ').slice(0, 2).join(' '));
+      await client.query(SESSION_SETTINGS.map((setting) => `SET ${setting};`).join(' '));
+      await client.query('SET search_path = pg_catalog');
+      const connection = new PostgresConnection(client, location.display, {
+        serverVersion: version,
+        defaultSchema: schema ?? 'public',
+        instance: `postgres:${instance}`,
+      });
+      connection.#lost = lost;
+      client.off('error', noteLoss);
+      return connection;
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw postgresError(error, doing);
+    }
+  }
+
+  /** False once the session has ended, or is stuck in a COPY whose reader went away. */
+  get isUsable(): boolean {
+    return this.#lost === null && !this.#copying;
+  }
+
+  /** Runs one statement, or several without parameters; answers the rows of the last one. */
+  async query<R extends Row = Row>(sql: string, parameters?: readonly unknown[]): Promise<R[]> {
+    const result = await this.#run(sql, parameters);
+    const last = Array.isArray(result) ? result.at(-1) : result;
+    return (last?.rows ?? []) as R[];
+  }
+
+  /** The first row; throws when there is none. */
+  async one<R extends Row = Row>(sql: string, parameters?: readonly unknown[]): Promise<R> {
+    const [row] = await this.query<R>(sql, parameters);
+    if (row === undefined) throw new SpeilError('INTERNAL', `no row from: ${sql}`);
+    return row;
+  }
+
+  /** Rows that the statement touched. */
+  async execute(sql: string, parameters?: readonly unknown[]): Promise<number> {
+    const result = await this.#run(sql, parameters);
+    const last = Array.isArray(result) ? result.at(-1) : result;
+    return last?.rowCount ?? 0;
+  }
+
+  async #run(sql: string, parameters?: readonly unknown[]): Promise<pg.QueryResult> {
+    try {
+      return await this.#client.query(sql, parameters === undefined ? undefined : [...parameters]);
+    } catch (error) {
+      throw postgresError(this.#lost ?? error, this.display);
+    }
+  }
+
+  /**
+   * The bytes of `COPY (…) TO STDOUT`, in pieces as they arrive: not cut at row ends. A reader that stops before the
+   * end leaves the session unusable.
+   */
+  async *copyOut(sql: string): AsyncGenerator<Buffer> {
+    const stream = this.#client.query(copyTo(sql, { highWaterMark: 512 * 1024 }));
+    this.#copying = true;
+    try {
+      for await (const piece of stream) yield piece as Buffer;
+      this.#copying = false;
+    } catch (error) {
+      throw postgresError(this.#lost ?? error, this.display);
+    }
+  }
+
+  /** `COPY … FROM STDIN` of bytes that are there; answers the number of rows. */
+  async copyIn(sql: string, bytes: Uint8Array): Promise<number> {
+    const stream = this.#client.query(copyFrom(sql));
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    stream.once('finish', resolve);
+    stream.once('error', reject);
+    stream.end(bytes);
+    try {
+      await promise;
+      return stream.rowCount;
+    } catch (error) {
+      throw postgresError(this.#lost ?? error, this.display);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#lost !== null) return;
+    if (this.#copying) return this.destroy();
+    await this.#client.end().catch(() => undefined);
+  }
+
+  /** Ends the session at once, also in the middle of a statement. */
+  destroy(): void {
+    const { connection } = this.#client as unknown as { connection: { stream: { destroy(): void } } };
+    connection.stream.destroy();
+  }
+}
+
+function newClient(location: PostgresLocation, applicationName: string, doing: string): pg.Client {
+  try {
+    return new pg.Client({
+      connectionString: location.url,
+      application_name: applicationName,
+      connectionTimeoutMillis: CONNECT_WAIT_MS,
+      keepAlive: true,
+    });
+  } catch (error) {
+    throw new SpeilError('USAGE', `${doing}: ${error instanceof Error ? error.message : error}`, {
+      hint: 'A PostgreSQL address looks like postgres://user:password@host:5432/database',
+    });
+  }
+}
+
+const tooOld = (display: string, version: string): SpeilError =>
+  new SpeilError('TOO_OLD', `${display} is ${version}`, { hint: 'Speil needs PostgreSQL 13 or later.' });

@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto';
+import { SpeilError } from '../../core/error.ts';
+import type { RowBytes } from '../../core/row-batch.ts';
+import { TableName } from '../../core/table.ts';
+import type { WriteResult, WriteTarget } from '../mirror-database.ts';
+import type { PostgresConnection } from './connection.ts';
+import { type MirrorDialect, mirrorType, targetName } from './mirror-tables.ts';
+import { ident, identList } from './sql.ts';
+import { type ColumnWriter, typedRows, widenSql } from './tagged-rows.ts';
+
+/** Everything that writing rows needs. */
+export type Writer = { readonly connection: PostgresConnection; readonly dialect: MirrorDialect };
+
+/** Adds rows of a copy: straight into a shadow, which has no key yet. */
+export async function loadRows(writer: Writer, target: WriteTarget, rows: RowBytes): Promise<WriteResult> {
+  if (target.shadow === null && target.schema.key.length > 0) return applyRows(writer, target, withOperation(rows));
+  const fitted = await fitRows(writer, target, rows, 0);
+  const table = writer.dialect.qualify(targetName(target));
+  const columns = identList(target.schema.columns.map((column) => column.name));
+  const inserted = await copyIn(writer, `COPY ${table} (${columns}) FROM STDIN`, fitted.bytes, target);
+  return { counts: { inserted, updated: 0, deleted: 0 }, widened: fitted.target.widened };
+}
+
+/**
+ * Applies net changes as a set: into a stage of this session, then one DELETE and one INSERT … ON CONFLICT. A row whose
+ * values did not change is written all the same; comparing would cost more than it saves.
+ */
+export async function applyRows(writer: Writer, target: WriteTarget, rows: RowBytes): Promise<WriteResult> {
+  const fitted = await fitRows(writer, target, rows, 1);
+  const { connection, dialect } = writer;
+  const { schema } = target;
+  const names = schema.columns.map((column) => column.name);
+  const stage = await ensureStage(writer, fitted.target);
+  await copyIn(writer, `COPY ${stage} FROM STDIN`, fitted.bytes, target);
+  const table = dialect.qualify(targetName(target));
+  const deleted = await connection.execute(
+    `DELETE FROM ${table} t USING ${stage} s WHERE s.speil_op = 'D' AND ${schema.key.map((name) => `t.${ident(name)} = s.${ident(name)}`).join(' AND ')}`,
+  );
+  const written = await connection.one<{ fresh: number; total: number }>(
+    `WITH written AS (
+       INSERT INTO ${table} (${identList(names)}) SELECT ${identList(names)} FROM ${stage} WHERE speil_op = 'U'
+       ON CONFLICT (${identList(schema.key)}) DO UPDATE SET ${names.map((name) => `${ident(name)} = excluded.${ident(name)}`).join(', ')}
+       RETURNING xmax = 0 AS fresh)
+     SELECT count(*) FILTER (WHERE fresh)::float8 AS fresh, count(*)::float8 AS total FROM written`,
+  );
+  await connection.query(`TRUNCATE ${stage}`);
+  return {
+    counts: { inserted: written.fresh, updated: written.total - written.fresh, deleted },
+    widened: fitted.target.widened,
+  };
+}
+
+/** Rows of a copy as net changes: each with the operation in front. */
+function withOperation(rows: RowBytes): RowBytes {
+  const lines = Buffer.from(rows.rows).toString('latin1').replace(/^(?=.)|\n(?=.)/gs, (end) => `${end}U\t`);
+  return { ...rows, rows: Buffer.from(lines, 'latin1') };
+}
+
+async function copyIn(writer: Writer, sql: string, bytes: Uint8Array, target: WriteTarget): Promise<number> {
+  try {
+    return bytes.length === 0 ? 0 : await writer.connection.copyIn(sql, bytes);
+  } catch (error) {
+    if (!(error instanceof SpeilError) || error.code !== 'VALUE_REFUSED') throw error;
+    throw new SpeilError('VALUE_REFUSED', `the mirror refuses a value of ${TableName.toText(target.schema.table)}: ${error.message}`, {
+      hint: error.hint ?? undefined,
+      recovery: error.recovery,
+      cause: error,
+    });
+  }
+}
+
+/** A temporary table like the target, with the operation in front. It lives as long as the session. */
+async function ensureStage(writer: Writer, target: WriteTarget): Promise<string> {
+  const columns = target.schema.columns.map((column) => `${ident(column.name)} ${mirrorType(column, target, writer.dialect)}`);
+  const definition = `(speil_op "char", ${columns.join(', ')})`;
+  const id = createHash('sha256').update(TableName.toText(targetName(target)) + definition).digest('hex').slice(0, 20);
+  const stage = `pg_temp.speil_stage_${id}`;
+  const { there } = await writer.connection.one<{ there: boolean }>(`SELECT to_regclass('${stage}') IS NOT NULL AS there`);
+  if (!there) await writer.connection.query(`CREATE TEMP TABLE speil_stage_${id} ${definition}`);
+  return stage;
+}
+
+type Fitted = { readonly bytes: Uint8Array; readonly target: WriteTarget };
+
+/**
+ * Rows that this engine's loader reads. Typed rows are taken as they are. Values of SQLite are spelled by the type of
+ * their column, and where one does not fit, the column becomes text first: no value is ever dropped.
+ */
+async function fitRows(writer: Writer, target: WriteTarget, rows: RowBytes, leadingFields: number): Promise<Fitted> {
+  if (rows.format === 'typed') return { bytes: rows.rows, target };
+  const writers = (widened: Readonly<Record<string, string>>): ColumnWriter[] =>
+    target.schema.columns.map((column) => ({
+      name: column.name,
+      type: mirrorType(column, { ...target, widened }, writer.dialect),
+      canonicalType: column.type,
+    }));
+  const first = typedRows(rows.rows, writers(target.widened), leadingFields);
+  if (first.misfits.length === 0) return { bytes: first.bytes, target };
+  const widened = { ...target.widened, ...Object.fromEntries(first.misfits.map(({ name }) => [name, 'text'])) };
+  const table = writer.dialect.qualify(targetName(target));
+  for (const column of first.misfits) await writer.connection.query(widenSql(table, column));
+  return { bytes: typedRows(rows.rows, writers(widened), leadingFields).bytes, target: { ...target, widened } };
+}

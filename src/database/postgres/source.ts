@@ -1,0 +1,165 @@
+import type { Clock, Random } from '../../core/clock.ts';
+import { errorReport, SpeilError } from '../../core/error.ts';
+import type { SourcePosition, Verdict } from '../../core/position.ts';
+import type { CopyChunk } from '../../core/row-batch.ts';
+import { TableName, type TableSchema } from '../../core/table.ts';
+import type {
+  CatchUpTable,
+  CopyOptions,
+  HeldPosition,
+  SourceDatabase,
+  SourceSnapshot,
+  SourceSurvey,
+  SurveyedTable,
+  TableSelection,
+  TrackedTable,
+  TrackingReport,
+} from '../source-database.ts';
+import { beginTrackingDdl, enableAlwaysDdl, judgeTracking, SETUP_DDL } from './change-tracking.ts';
+import { PostgresConnection, type PostgresLocation } from './connection.ts';
+import { copyTable } from './copy.ts';
+import { judge, positionAt, readFacts, readPresent, Snapshot } from './history.ts';
+import { type PostgresTable, readCatalogue } from './introspect.ts';
+import { missingInDatabase, missingOnTables } from './privileges.ts';
+import { openPostgresSnapshot, type TrackedPostgresTable } from './snapshot.ts';
+import { applyTracking, leaveBookmark, pruneTracking, readTracking, removeTracking, setUpTracking } from './tracking-store.ts';
+
+type Dependencies = { readonly clock: Clock; readonly random: Random };
+
+export async function openPostgresSource(location: PostgresLocation, deps: Dependencies): Promise<SourceDatabase> {
+  const control = await PostgresConnection.open(location, 'speil source');
+  return new PostgresSource(location, control, deps);
+}
+
+class PostgresSource implements SourceDatabase {
+  readonly display: string;
+  readonly instance: string;
+  readonly #location: PostgresLocation;
+  readonly #deps: Dependencies;
+  #control: PostgresConnection;
+  #reader: PostgresConnection | null = null;
+  #selection: TableSelection = { schemas: null };
+  #tracked: ReadonlyMap<string, TrackedPostgresTable> = new Map();
+
+  constructor(location: PostgresLocation, control: PostgresConnection, deps: Dependencies) {
+    this.display = location.display;
+    this.instance = control.instance;
+    this.#location = location;
+    this.#control = control;
+    this.#deps = deps;
+  }
+
+  async survey(selection: TableSelection): Promise<SourceSurvey> {
+    this.#selection = selection;
+    const control = await this.#connection();
+    const catalogue = await readCatalogue(control, selection);
+    const tracking = await readTracking(control);
+    const missing = await missingInDatabase(control, tracking.isSetUp);
+    const missingByTable = await missingOnTables(control, catalogue.tables);
+    const surveyed = (table: PostgresTable): SurveyedTable => {
+      const state = tracking.tables.get(table.oid);
+      const step = judgeTracking(table, state, tracking.triggersNow);
+      const isNew = step.kind === 'begin';
+      return {
+        schema: { ...table.schema, identity: isNew ? '' : (state?.trackingId ?? '') },
+        estimatedRows: table.estimatedRows,
+        estimatedBytes: table.estimatedBytes,
+        tracked: !isNew,
+        trackingDdl: isNew ? [...beginTrackingDdl(table, 0), ...table.writable.flatMap(enableAlwaysDdl)].map(forPlan) : [],
+        missing: missingByTable.get(table.oid) ?? [],
+        notes: table.notes,
+      };
+    };
+    return { tables: catalogue.tables.map(surveyed), excluded: catalogue.excluded, missing, notes: tracking.isSetUp ? [] : SETUP_DDL };
+  }
+
+  async listTables(selection: TableSelection): Promise<readonly TableName[]> {
+    this.#selection = selection;
+    const { tables } = await readCatalogue(await this.#connection(), selection);
+    return tables.map((table) => table.schema.table);
+  }
+
+  async enableTracking(tables: readonly TableName[]): Promise<TrackingReport> {
+    const control = await this.#connection();
+    const wanted = new Set(tables.map(TableName.toText));
+    const { tables: all } = await readCatalogue(control, this.#selection);
+    const chosen = all.filter((table) => wanted.has(TableName.toText(table.schema.table)));
+    await setUpTracking(control, this.#deps.random);
+    const outcome = await applyTracking(control, chosen, this.#deps.random);
+    this.#tracked = new Map(outcome.tracked.map((entry) => [TableName.toText(entry.table.schema.table), entry]));
+    return {
+      tables: outcome.tracked.map(toReport),
+      refused: outcome.refused.map(({ table, error }) => ({ table: table.schema.table, error: errorReport(error) })),
+      notes: outcome.notes,
+    };
+  }
+
+  async judge(held: readonly HeldPosition[]): Promise<readonly Verdict[]> {
+    const bookmarks = new Set(held.flatMap(({ position }) => position.bookmark ?? []));
+    const facts = await readFacts(await this.#connection(), [...bookmarks]);
+    return held.map(({ table, position }) => judge(position, table !== null, facts));
+  }
+
+  async leaveBookmark(): Promise<void> {
+    await leaveBookmark(await this.#connection(), this.#deps);
+  }
+
+  async copyStart(table: TableSchema): Promise<SourcePosition> {
+    return positionAt(await readPresent(await this.#connection()), table.identity);
+  }
+
+  async *copy(table: TableSchema, options: CopyOptions): AsyncGenerator<CopyChunk> {
+    yield* copyTable(await this.#readerConnection(), this.#find(table.table).table, options);
+  }
+
+  async openSnapshot(tables: readonly CatchUpTable[], signal: AbortSignal): Promise<SourceSnapshot> {
+    const found = tables.map((table) => ({ ...table, tracked: this.#find(table.schema.table) }));
+    return openPostgresSnapshot(await this.#readerConnection(), found, signal);
+  }
+
+  async isUnchangedSince(lastSnapshot: string): Promise<boolean> {
+    const control = await this.#connection();
+    const { now } = await control.one<{ now: string }>('SELECT pg_current_snapshot()::text AS now');
+    const then = Snapshot.parse(lastSnapshot);
+    return Snapshot.parse(now).xmax === then.xmax && then.running.length === 0;
+  }
+
+  async prune(): Promise<void> {
+    await pruneTracking(await this.#connection(), this.#deps);
+  }
+
+  async untrack(): Promise<readonly string[]> {
+    return removeTracking(await this.#connection());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#control[Symbol.asyncDispose](), this.#reader?.[Symbol.asyncDispose]()]);
+  }
+
+  #find(name: TableName): TrackedPostgresTable {
+    const tracked = this.#tracked.get(TableName.toText(name));
+    if (tracked !== undefined) return tracked;
+    throw new SpeilError('INTERNAL', `${TableName.toText(name)} is not tracked: enableTracking comes first`);
+  }
+
+  async #connection(): Promise<PostgresConnection> {
+    if (!this.#control.isUsable) this.#control = await PostgresConnection.open(this.#location, 'speil source');
+    return this.#control;
+  }
+
+  async #readerConnection(): Promise<PostgresConnection> {
+    if (this.#reader !== null && !this.#reader.isUsable) await this.#reader[Symbol.asyncDispose]();
+    if (!this.#reader?.isUsable) this.#reader = await PostgresConnection.open(this.#location, 'speil reader');
+    return this.#reader;
+  }
+}
+
+const toReport = ({ table, trackingId, isNew }: TrackedPostgresTable): TrackedTable => ({
+  schema: { ...table.schema, identity: trackingId },
+  estimatedRows: table.estimatedRows,
+  estimatedBytes: table.estimatedBytes,
+  newlyTracked: isNew,
+});
+
+/** A plan names the number that the table will get by a letter. */
+const forPlan = (sql: string): string => sql.replaceAll('_0', '_<n>').replace(/\s+/g, ' ');

@@ -1,0 +1,16 @@
+import type { TableName } from '../../core/table.ts';
+
+/** An identifier as SQL. */
+export const ident = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+/** A text as an SQL literal, whatever `standard_conforming_strings` says. */
+export const literal = (text: string): string => {
+  const doubled = text.replaceAll("'", "''");
+  return doubled.includes('\\') ? `E'${doubled.replaceAll('\\', '\\\\')}'` : `'${doubled}'`;
+};
+
+/** `"schema"."name"`; the default schema is spelled out by the caller. */
+export const qualified = (table: TableName, defaultSchema: string): string =>
+  `${ident(table.schema ?? defaultSchema)}.${ident(table.name)}`;
+
+export const identList = (names: readonly string[]): string => names.map(ident).join(', ');

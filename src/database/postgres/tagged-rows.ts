@@ -1,0 +1,101 @@
+import { decodeRows, escapeField } from '../row-text.ts';
+import { ident } from './sql.ts';
+
+/** `type` is the column's type in the mirror, `canonicalType` the one that the source gave it. */
+export type ColumnWriter = { readonly name: string; readonly type: string; readonly canonicalType: string };
+
+export type TypedRows = {
+  readonly bytes: Uint8Array;
+  /** Columns whose type cannot hold one of their values; the bytes are then of no use. */
+  readonly misfits: readonly ColumnWriter[];
+};
+
+/**
+ * SQLite's tagged values (see `RowFormat`) as COPY text for columns of these types. The rule (docs/types.md):
+ * a value that its column's type can hold is that value; otherwise the column must become text. In a text column
+ * numbers are decimal text, blobs and text that PostgreSQL cannot hold (a NUL, invalid UTF-8) are `\x` and hex, and
+ * text that itself looks like that gets one more backslash in front.
+ */
+export function typedRows(tagged: Uint8Array, columns: readonly ColumnWriter[], leadingFields: number): TypedRows {
+  const misfits = new Set<ColumnWriter>();
+  const lines: string[] = [];
+  for (const fields of decodeRows(tagged)) {
+    const line = fields.map((field, index) => {
+      const column = columns[index - leadingFields];
+      if (field === null) return '\\N';
+      if (column === undefined) return escapeField(field);
+      const text = textFor(column, field);
+      if (text === null) misfits.add(column);
+      return escapeField(text ?? '');
+    });
+    lines.push(line.join('\t'));
+  }
+  const bytes = Buffer.from(lines.length === 0 ? '' : `${lines.join('\n')}\n`);
+  return { bytes, misfits: [...misfits] };
+}
+
+/** The value as PostgreSQL's text for the column's type; null when the type cannot hold it. */
+export function textFor(column: Omit<ColumnWriter, 'name'>, tagged: string): string | null {
+  const tag = tagged.charAt(0);
+  const value = tagged.slice(1);
+  switch (column.type) {
+    case 'bigint':
+      return tag === 'i' ? value : null;
+    case 'boolean':
+      return tag === 'i' && (value === '0' || value === '1') ? (value === '1' ? 't' : 'f') : null;
+    case 'double precision':
+      return tag === 'r' || (tag === 'i' && isExactDouble(value)) ? value : null;
+    case 'numeric':
+      return tag === 'i' || (tag === 'r' && !value.endsWith('Infinity')) ? value : null;
+    case 'bytea':
+      return tag === 'b' ? `\\x${value}` : null;
+    default:
+      return inText(tag, value, column.canonicalType);
+  }
+}
+
+const isExactDouble = (digits: string): boolean => BigInt(Number(digits)) === BigInt(digits);
+
+function inText(tag: string, value: string, canonicalType: string): string {
+  if (tag === 'b' || tag === 'x') return `\\x${value}`;
+  if (tag === 'r') return canonicalType === 'numeric' ? numericText(value) : float8Text(value);
+  return tag === 't' && /^\\+x(?:[0-9a-f]{2})*$/.test(value) ? `\\${value}` : value;
+}
+
+/** Digits and decimal exponent of a finite number: 12.5 is `125` and 1. */
+function scientific(value: string): { readonly sign: string; readonly digits: string; readonly exponent: number } {
+  const [mantissa = '0', exponent = '0'] = Number(value).toExponential().split('e');
+  const sign = Object.is(Number(value), -0) || mantissa.startsWith('-') ? '-' : '';
+  return { sign, digits: mantissa.replace(/[-.]/g, ''), exponent: Number(exponent) };
+}
+
+/** A double as PostgreSQL prints it: shortest digits, with an exponent below 1e-4 and from 1e15 on. */
+export function float8Text(value: string): string {
+  if (value.endsWith('Infinity')) return value;
+  const { sign, digits, exponent } = scientific(value);
+  if (exponent >= -4 && exponent < 15) return sign + plain(digits, exponent);
+  const fraction = digits.length > 1 ? `.${digits.slice(1)}` : '';
+  const power = String(Math.abs(exponent)).padStart(2, '0');
+  return `${sign}${digits.charAt(0)}${fraction}e${exponent < 0 ? '-' : '+'}${power}`;
+}
+
+/** The same number as PostgreSQL's `numeric` prints it: never with an exponent. */
+function numericText(value: string): string {
+  if (value.endsWith('Infinity')) return value;
+  const { sign, digits, exponent } = scientific(value);
+  return (digits === '0' ? '' : sign) + plain(digits, exponent);
+}
+
+function plain(digits: string, exponent: number): string {
+  if (exponent < 0) return `0.${'0'.repeat(-exponent - 1)}${digits}`;
+  const whole = digits.slice(0, exponent + 1).padEnd(exponent + 1, '0');
+  const fraction = digits.slice(exponent + 1);
+  return fraction === '' ? whole : `${whole}.${fraction}`;
+}
+
+/** Values that are already there keep the spelling that SQLite gave them. */
+export function widenSql(table: string, { name, type }: ColumnWriter): string {
+  const column = ident(name);
+  const spelled = type === 'boolean' ? `(${column}::int)::text` : `${column}::text`;
+  return `ALTER TABLE ${table} ALTER COLUMN ${column} DROP DEFAULT, ALTER COLUMN ${column} TYPE text USING ${spelled}`;
+}

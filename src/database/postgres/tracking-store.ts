@@ -1,0 +1,306 @@
+import type { Clock, Random } from '../../core/clock.ts';
+import { SpeilError } from '../../core/error.ts';
+import { RETENTION_MS } from '../../core/limits.ts';
+import {
+  beginTrackingDdl,
+  enableAlwaysDdl,
+  endTrackingDdl,
+  enqueueAllSql,
+  judgeTracking,
+  madeFor,
+  type RelationState,
+  SENTINEL_XID,
+  SETUP_DDL,
+  sideTable,
+  type TrackedState,
+  type TrackingStep,
+  TRIGGERS_NOW_SQL,
+  triggerDdl,
+} from './change-tracking.ts';
+import type { PostgresConnection } from './connection.ts';
+import { type PostgresTable, type StoredRelation, TRACKING_SCHEMA } from './introspect.ts';
+import type { TrackedPostgresTable } from './snapshot.ts';
+import { ident } from './sql.ts';
+
+export type TrackingState = {
+  readonly isSetUp: boolean;
+  /** By the oid of the table. */
+  readonly tables: ReadonlyMap<number, TrackedState>;
+  /** By the oid of the relation. */
+  readonly triggersNow: ReadonlyMap<number, string>;
+};
+
+/** Tracking is changed by one session at a time. */
+const TRACKING_LOCK = "SELECT pg_advisory_xact_lock(hashtext('speil'), hashtext('tracking'))";
+/** Tracking is pruned at most this often; it scans no table, but deletes. */
+const PRUNE_INTERVAL_MS = 3_600_000;
+
+export async function readTracking(connection: PostgresConnection): Promise<TrackingState> {
+  const { there } = await connection.one<{ there: boolean }>(
+    `SELECT to_regclass('${TRACKING_SCHEMA}.lost') IS NOT NULL AS there`,
+  );
+  if (!there) return { isSetUp: false, tables: new Map(), triggersNow: new Map() };
+  const rows = await connection.query<{ oid: number; n: number; tracking_id: string; made_for: string; relations: RelationJson[]; intact: boolean }>(
+    `SELECT t.relid::bigint::float8 AS oid, t.n, t.tracking_id, t.made_for, to_regclass('${TRACKING_SCHEMA}.change_' || t.n) IS NOT NULL
+         AND NOT EXISTS (SELECT FROM ${TRACKING_SCHEMA}.lost l WHERE l.n = t.n) AS intact,
+       coalesce((SELECT json_agg(json_build_object('oid', r.relid::bigint, 'filenode', r.filenode, 'definition', r.definition,
+         'triggers', r.triggers)) FROM ${TRACKING_SCHEMA}.relation r WHERE r.n = t.n), '[]') AS relations
+     FROM ${TRACKING_SCHEMA}.tracked t`,
+  );
+  const emptied = await emptiedSideTables(connection, rows.filter((row) => row.intact && isUnlogged(row.made_for)).map((row) => row.n));
+  const triggers = await connection.query<{ oid: number; triggers: string }>(TRIGGERS_NOW_SQL, [null]);
+  return {
+    isSetUp: true,
+    tables: new Map(rows.map((row) => [row.oid, toState(row, row.intact && !emptied.has(row.n))])),
+    triggersNow: new Map(triggers.map((row) => [row.oid, row.triggers])),
+  };
+}
+
+type RelationJson = RelationState & { readonly oid: number };
+
+const toState = (
+  row: { n: number; tracking_id: string; made_for: string; relations: RelationJson[] },
+  intact: boolean,
+): TrackedState => ({
+  n: row.n,
+  trackingId: row.tracking_id,
+  madeFor: row.made_for,
+  relations: new Map(row.relations.map(({ oid, ...state }) => [Number(oid), state])),
+  intact,
+});
+
+const isUnlogged = (made: string): boolean => (JSON.parse(made) as [string, boolean])[1];
+
+/** After a crash an unlogged table is empty, and so is its side table, which is unlogged too: the sentinel is gone. */
+async function emptiedSideTables(connection: PostgresConnection, numbers: readonly number[]): Promise<Set<number>> {
+  if (numbers.length === 0) return new Set();
+  const rows = await connection.query<{ n: number }>(
+    numbers
+      .map((n) => `SELECT ${n} AS n WHERE NOT EXISTS (SELECT FROM ${sideTable(n)} WHERE speil_xid = '${SENTINEL_XID}')`)
+      .join(' UNION ALL '),
+  );
+  return new Set(rows.map((row) => row.n));
+}
+
+/** Makes the schema `speil` when it is not there. */
+export async function setUpTracking(connection: PostgresConnection, random: Random): Promise<void> {
+  if ((await readIsSetUp(connection)) === true) return;
+  await inTransaction(connection, async () => {
+    await connection.query(TRACKING_LOCK);
+    const { there } = await connection.one<{ there: boolean }>(
+      `SELECT to_regnamespace('${TRACKING_SCHEMA}') IS NOT NULL AS there`,
+    );
+    for (const sql of there ? SETUP_DDL.slice(1) : SETUP_DDL) await connection.query(sql);
+    await connection.query(
+      `INSERT INTO ${TRACKING_SCHEMA}.history (id, valid_from, pruned_at)
+       VALUES ($1, pg_current_xact_id(), now()) ON CONFLICT DO NOTHING`,
+      [random.uuid()],
+    );
+  });
+}
+
+async function readIsSetUp(connection: PostgresConnection): Promise<boolean> {
+  const { there } = await connection.one<{ there: boolean }>(
+    `SELECT to_regclass('${TRACKING_SCHEMA}.lost') IS NOT NULL AS there`,
+  );
+  return there;
+}
+
+export type TrackingOutcome = {
+  readonly tracked: readonly TrackedPostgresTable[];
+  readonly refused: readonly { readonly table: PostgresTable; readonly error: unknown }[];
+  readonly notes: readonly string[];
+};
+
+/** Brings tracking of each table into order, each in a transaction of its own, so that one cannot hinder another. */
+export async function applyTracking(
+  connection: PostgresConnection,
+  tables: readonly PostgresTable[],
+  random: Random,
+): Promise<TrackingOutcome> {
+  const state = await readTracking(connection);
+  const tracked: TrackedPostgresTable[] = [];
+  const refused: { table: PostgresTable; error: unknown }[] = [];
+  const notes: string[] = [];
+  for (const table of tables) {
+    const known = state.tables.get(table.oid);
+    const step = judgeTracking(table, known, state.triggersNow);
+    try {
+      tracked.push(await takeStep(connection, { table, known, step, random, notes }));
+    } catch (error) {
+      if (isFatal(error)) throw error;
+      refused.push({ table, error });
+    }
+  }
+  return { tracked, refused, notes };
+}
+
+const isFatal = (error: unknown): boolean => error instanceof SpeilError && error.code === 'CONNECTION_LOST';
+
+type StepContext = {
+  readonly table: PostgresTable;
+  readonly known: TrackedState | undefined;
+  readonly step: TrackingStep;
+  readonly random: Random;
+  readonly notes: string[];
+};
+
+async function takeStep(connection: PostgresConnection, context: StepContext): Promise<TrackedPostgresTable> {
+  const { table, known, step } = context;
+  if (known === undefined || step.kind === 'begin') return begin(connection, context);
+  if (step.kind === 'extend') await inTransaction(connection, () => extend(connection, table, known.n, step.added, context.notes));
+  if (step.kind === 'refresh') await rememberRelations(connection, known.n, step.relations);
+  return { table, n: known.n, trackingId: known.trackingId, isNew: false };
+}
+
+async function begin(connection: PostgresConnection, { table, known, random, notes }: StepContext): Promise<TrackedPostgresTable> {
+  const trackingId = random.uuid();
+  const n = await inTransaction(connection, async () => {
+    await connection.query(TRACKING_LOCK);
+    if (known !== undefined) await forget(connection, known.n);
+    await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.relation WHERE relid = ANY ($1::oid[])`, [table.writable.map((relation) => relation.oid)]);
+    const next = await connection.one<{ n: number }>(`SELECT nextval('${TRACKING_SCHEMA}.tracked_n')::int AS n`);
+    await dropOurTriggers(connection, table.writable);
+    for (const sql of beginTrackingDdl(table, next.n)) await connection.query(sql);
+    await enableAlways(connection, table.writable, notes);
+    await connection.query(`INSERT INTO ${TRACKING_SCHEMA}.tracked VALUES ($1, $2, $3, $4)`, [next.n, table.oid, trackingId, madeFor(table)]);
+    await rememberRelations(connection, next.n, table.writable);
+    return next.n;
+  });
+  return { table, n, trackingId, isNew: true };
+}
+
+async function extend(
+  connection: PostgresConnection,
+  table: PostgresTable,
+  n: number,
+  added: readonly StoredRelation[],
+  notes: string[],
+): Promise<void> {
+  await connection.query(TRACKING_LOCK);
+  await dropOurTriggers(connection, added);
+  for (const relation of added) {
+    for (const sql of triggerDdl(relation, table.mode, n)) await connection.query(sql);
+    const storesRows = table.stores.some((store) => store.oid === relation.oid);
+    if (storesRows) await connection.query(enqueueAllSql(table, relation, n));
+  }
+  await enableAlways(connection, added, notes);
+  await rememberRelations(connection, n, added);
+}
+
+/** Only the owner may; without it, writes under `session_replication_role = replica` go unseen, and the plan says so. */
+async function enableAlways(connection: PostgresConnection, relations: readonly StoredRelation[], notes: string[]): Promise<void> {
+  for (const relation of relations) {
+    const { owns } = await connection.one<{ owns: boolean }>(
+      "SELECT pg_has_role(relowner, 'USAGE') AS owns FROM pg_class WHERE oid = $1",
+      [relation.oid],
+    );
+    if (!owns) notes.push(`${relation.schema}.${relation.name}: not its owner, so writes of replication roles are not tracked`);
+    for (const sql of owns ? enableAlwaysDdl(relation) : []) await connection.query(sql);
+  }
+}
+
+async function dropOurTriggers(connection: PostgresConnection, relations: readonly StoredRelation[]): Promise<void> {
+  const rows = await connection.query<{ sql: string }>(
+    `SELECT format('DROP FUNCTION %s CASCADE', p.oid::regprocedure) AS sql FROM pg_proc p
+     WHERE p.oid IN (SELECT tgfoid FROM pg_trigger WHERE tgrelid = ANY ($1::oid[]) AND tgname IN
+       ('speil_insert', 'speil_update', 'speil_delete', 'speil_truncate'))`,
+    [relations.map((relation) => relation.oid)],
+  );
+  for (const { sql } of rows) await connection.query(sql);
+}
+
+async function forget(connection: PostgresConnection, n: number): Promise<void> {
+  await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.tracked WHERE n = $1`, [n]);
+  await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.lost WHERE n = $1`, [n]);
+  for (const sql of endTrackingDdl(n)) await connection.query(sql);
+}
+
+/** What the relations look like now, in the words of the catalogue query, so that both can be compared. */
+async function rememberRelations(connection: PostgresConnection, n: number, relations: readonly StoredRelation[]): Promise<void> {
+  await connection.query(
+    `INSERT INTO ${TRACKING_SCHEMA}.relation (relid, n, filenode, definition, triggers)
+     SELECT r.oid, $1, r.filenode, r.definition, g.triggers
+     FROM unnest($2::oid[], $3::text[], $4::text[]) r (oid, filenode, definition)
+       JOIN (${TRIGGERS_NOW_SQL.replaceAll('$1', '$2')}) g ON g.oid = r.oid::bigint::float8
+     ON CONFLICT (relid) DO UPDATE SET n = excluded.n, filenode = excluded.filenode, definition = excluded.definition,
+       triggers = excluded.triggers`,
+    [n, relations.map((r) => r.oid), relations.map((r) => r.filenode), relations.map((r) => r.definition)],
+  );
+}
+
+/** A random id, in a transaction of its own: later snapshots include it. */
+export async function leaveBookmark(connection: PostgresConnection, { random }: { random: Random }): Promise<void> {
+  await connection.query(
+    `INSERT INTO ${TRACKING_SCHEMA}.bookmark (id, xid, horizon, at)
+     VALUES ($1, pg_current_xact_id(), pg_snapshot_xmin(pg_current_snapshot()), now())`,
+    [random.uuid()],
+  );
+}
+
+/**
+ * Deletes what is older than the retention, by the clock of the source, and tracking of tables that are gone. The
+ * bound is the horizon of the youngest bookmark that is old enough.
+ */
+export async function pruneTracking(connection: PostgresConnection, _deps: { clock: Clock }): Promise<void> {
+  const due = await connection.query<{ horizon: string | null }>(
+    `SELECT (SELECT max(horizon::text::numeric)::text FROM ${TRACKING_SCHEMA}.bookmark WHERE at < now() - $1 * interval '1 ms') AS horizon
+     FROM ${TRACKING_SCHEMA}.history WHERE pruned_at < now() - $2 * interval '1 ms'`,
+    [RETENTION_MS, PRUNE_INTERVAL_MS],
+  );
+  if (due.length === 0) return;
+  await inTransaction(connection, async () => {
+    await connection.query(TRACKING_LOCK);
+    await forgetVanished(connection);
+    await connection.query(`UPDATE ${TRACKING_SCHEMA}.history SET pruned_at = now()`);
+    const horizon = due[0]?.horizon;
+    if (horizon == null) return;
+    await connection.query(`UPDATE ${TRACKING_SCHEMA}.history SET valid_from = '${BigInt(horizon)}'`);
+    for (const { n } of await connection.query<{ n: number }>(`SELECT n FROM ${TRACKING_SCHEMA}.tracked`)) {
+      await connection.query(
+        `DELETE FROM ${sideTable(n)} WHERE speil_xid < '${BigInt(horizon)}' AND speil_xid > '${SENTINEL_XID}'`,
+      );
+    }
+    await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.bookmark WHERE at < now() - $1 * interval '1 ms'`, [RETENTION_MS]);
+  });
+}
+
+async function forgetVanished(connection: PostgresConnection): Promise<void> {
+  const gone = await connection.query<{ n: number }>(
+    `SELECT n FROM ${TRACKING_SCHEMA}.tracked t WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relid)`,
+  );
+  for (const { n } of gone) await forget(connection, n);
+}
+
+/** Removes triggers, functions, side tables and the schema; whatever else stands in the schema stays, with it. */
+export async function removeTracking(connection: PostgresConnection): Promise<readonly string[]> {
+  const tables = await connection.query<{ n: number; name: string }>(
+    (await readIsSetUp(connection))
+      ? `SELECT n, coalesce(relid::regclass::text, '?') AS name FROM ${TRACKING_SCHEMA}.tracked ORDER BY 2`
+      : 'SELECT 0 AS n, NULL AS name WHERE false',
+  );
+  if (tables.length === 0 && !(await readIsSetUp(connection))) return [];
+  await inTransaction(connection, async () => {
+    await connection.query(TRACKING_LOCK);
+    for (const { n } of tables) await forget(connection, n);
+    for (const table of ['relation', 'tracked', 'bookmark', 'lost', 'history']) {
+      await connection.query(`DROP TABLE IF EXISTS ${TRACKING_SCHEMA}.${ident(table)}`);
+    }
+    await connection.query(`DO $$ BEGIN DROP SCHEMA ${TRACKING_SCHEMA} RESTRICT;
+      EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN NULL; END $$`);
+  });
+  return [...tables.map(({ name }) => `change tracking of ${name}`), `schema ${TRACKING_SCHEMA}`];
+}
+
+export async function inTransaction<T>(connection: PostgresConnection, work: () => Promise<T>): Promise<T> {
+  await connection.query('BEGIN');
+  try {
+    const result = await work();
+    await connection.query('COMMIT');
+    return result;
+  } catch (error) {
+    if (connection.isUsable) await connection.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}
+
