@@ -45,7 +45,7 @@ export function createMirrorClient(options: MirrorClientOptions): MirrorClientSe
       tables: await writeBatches(mirror, request.batches),
     }),
     replicationCompleted: async (request: ReplicationCompletedRequest): Promise<Notes> => {
-      const at = new Temporal.Instant(BigInt(Math.round(clock.now())) * 1_000_000n).toString();
+      const at = new Date(clock.now()).toISOString();
       await mirror.transaction({ relaxed: false }, async (tx) => {
         await setPendingNotNulls(tx);
         await tx.markCompleted(at);

@@ -32,11 +32,9 @@ export type TaskMemory = {
   bookmarkAtMs: number | null;
   /** The snapshot with which everything was up to date, and when; null after anything else. */
   quiet: { readonly snapshot: string; readonly atMs: number } | null;
-  /** Tables of which it was said that they are skipped. */
-  readonly announced: Set<string>;
 };
 
-export const newTaskMemory = (): TaskMemory => ({ bookmarkAtMs: null, quiet: null, announced: new Set() });
+export const newTaskMemory = (): TaskMemory => ({ bookmarkAtMs: null, quiet: null });
 
 /** One table on its way through a cycle. */
 export type CycleTable = {
@@ -75,8 +73,7 @@ export async function runCycle(context: CycleContext): Promise<CycleReport> {
   return report;
 }
 
-export const isoTime = (clock: Clock): string =>
-  new Temporal.Instant(BigInt(Math.round(clock.now())) * 1_000_000n).toString({ fractionalSecondDigits: 3 });
+export const isoTime = (clock: Clock): string => new Date(clock.now()).toISOString();
 
 function skipped(context: CycleContext, reason: string, startedAt: string): CycleReport {
   context.emit({ event: 'warning', table: null, message: `the mirror asked to skip this cycle: ${reason}` });
@@ -101,7 +98,7 @@ async function trackTables(context: CycleContext, outcome: CycleOutcome): Promis
   const { source, selection, preferences, signal } = context;
   const all = await source.listTables(selection, signal);
   const chosen = selectTables(all, preferences);
-  announce(context, outcome, chosen);
+  announce(outcome, chosen);
   const report = await source.enableTracking(chosen.mirrored, signal);
   outcome.note(null, report.notes);
   for (const { schema } of report.tables) outcome.add(schema);
@@ -113,14 +110,11 @@ async function trackTables(context: CycleContext, outcome: CycleOutcome): Promis
   return { tracked: report.tables, leaveAlone };
 }
 
-function announce(context: CycleContext, outcome: CycleOutcome, chosen: ReturnType<typeof selectTables>): void {
-  const { announced } = context.memory;
-  const once = (message: string) => {
-    if (!announced.has(message)) outcome.warn(null, message);
-    announced.add(message);
-  };
-  for (const name of chosen.unmatched) once(`no table is named ${name}`);
-  for (const table of chosen.skipped) once(`${TableName.toText(table)} is skipped; a mirror copy that it has is dropped`);
+function announce(outcome: CycleOutcome, chosen: ReturnType<typeof selectTables>): void {
+  for (const name of chosen.unmatched) outcome.warn(null, `no table is named ${name}`);
+  for (const table of chosen.skipped) {
+    outcome.warn(null, `${TableName.toText(table)} is skipped; a mirror copy that it has is dropped`);
+  }
 }
 
 /** The source judges what the mirror holds; then each table has its work. */

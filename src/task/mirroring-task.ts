@@ -12,7 +12,7 @@ export type TaskOptions = Omit<CycleContext, 'memory'> & { readonly random: Rand
  * `INTERRUPTED`.
  */
 export async function runTask(options: TaskOptions, schedule: Schedule): Promise<CycleReport> {
-  const context: CycleContext = { ...options, memory: newTaskMemory() };
+  const context: CycleContext = { ...options, memory: newTaskMemory(), emit: withoutRepeats(options.emit) };
   try {
     switch (schedule.kind) {
       case 'once':
@@ -95,3 +95,20 @@ const withoutEmptyCycles =
     if (event.event === 'cycle' && event.status === 'completed' && !hasChanges(event)) return;
     emit(event);
   };
+
+/** Notes and warnings that are remembered as said. */
+const SAID_MAX = 1000;
+
+/** What was said of a table in one cycle need not be said in the next. */
+function withoutRepeats(emit: (event: TaskEvent) => void): (event: TaskEvent) => void {
+  const said = new Set<string>();
+  return (event) => {
+    if (event.event === 'note' || event.event === 'warning') {
+      const text = JSON.stringify(event);
+      if (said.has(text)) return;
+      if (said.size >= SAID_MAX) said.clear();
+      said.add(text);
+    }
+    emit(event);
+  };
+}

@@ -1,0 +1,62 @@
+import { hostname } from 'node:os';
+import { SpeilError } from './core/error.ts';
+import type { MirrorDatabase, MirrorHolder } from './database/mirror-database.ts';
+import { parseLocation } from './database/parse-location.ts';
+import { openPostgresMirror } from './database/postgres/mirror.ts';
+import { openPostgresSource } from './database/postgres/source.ts';
+import type { SourceDatabase } from './database/source-database.ts';
+import { openSqliteMirror } from './database/sqlite/mirror.ts';
+import { openSqliteSource } from './database/sqlite/source.ts';
+import { systemClock } from './runtime/system-clock.ts';
+import { systemRandom } from './runtime/system-random.ts';
+
+export const runtime = { clock: systemClock, random: systemRandom };
+
+/** Opens the database that the address names, as a source. */
+export function openSource(address: string): Promise<SourceDatabase> {
+  const location = parseLocation(address);
+  return location.kind === 'postgres' ? openPostgresSource(location, runtime) : openSqliteSource(location, runtime);
+}
+
+/** Opens the database that the address names, as the mirror of a tenant. */
+export function openMirror(address: string, options: { tenant: string; readOnly?: boolean }): Promise<MirrorDatabase> {
+  const location = parseLocation(address);
+  return location.kind === 'postgres'
+    ? openPostgresMirror(location, options)
+    : openSqliteMirror(location, { ...runtime, ...options });
+}
+
+/** Both ends of a task. */
+export class Ends implements AsyncDisposable {
+  readonly source: SourceDatabase;
+  readonly mirror: MirrorDatabase;
+
+  private constructor(source: SourceDatabase, mirror: MirrorDatabase) {
+    this.source = source;
+    this.mirror = mirror;
+  }
+
+  static async open(addresses: { source: string; mirror: string }, options: { tenant: string; readOnly?: boolean }): Promise<Ends> {
+    await using opened = new AsyncDisposableStack();
+    const source = opened.use(await openSource(addresses.source));
+    const mirror = opened.use(await openMirror(addresses.mirror, options));
+    if (source.instance === mirror.instance) {
+      throw new SpeilError('SAME_DATABASE', `${source.display} cannot be a mirror of itself`, {
+        hint: 'Name another database, or another file, as the mirror.',
+      });
+    }
+    opened.move();
+    return new Ends(source, mirror);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.mirror[Symbol.asyncDispose]();
+    await this.source[Symbol.asyncDispose]();
+  }
+}
+
+export const thisProcess = (): MirrorHolder => ({
+  pid: process.pid,
+  host: hostname(),
+  since: new Date(runtime.clock.now()).toISOString(),
+});
