@@ -1,0 +1,37 @@
+import type { Clock } from '../core/clock.ts';
+import type { SettingKind, SettingValue } from '../runtime/config.ts';
+
+/** What a command needs of standard output and standard error. */
+export interface TextStream {
+  write(text: string): unknown;
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
+}
+
+/** The world around the command line, handed in by `main.ts`. */
+export type Environment = {
+  readonly stdout: TextStream;
+  readonly stderr: TextStream;
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly version: string;
+  /** Aborted with `INTERRUPTED` when the user wants to stop. */
+  readonly signal: AbortSignal;
+  /** Takes passwords out of text. */
+  readonly redact: (text: string) => string;
+  readonly readConfig: (
+    path: string,
+    known: Readonly<Record<string, SettingKind>>,
+  ) => Readonly<Record<string, SettingValue>>;
+};
+
+/** True where lines can be rewritten in place. */
+export const isTerminal = (stream: TextStream, { TERM }: Environment['variables']): boolean =>
+  stream.isTTY === true && TERM !== 'dumb';
+
+/** True where colours are welcome (https://no-color.org). */
+export const hasColor = (stream: TextStream, variables: Environment['variables']): boolean => {
+  const { NO_COLOR = '' } = variables;
+  return isTerminal(stream, variables) && NO_COLOR === '';
+};
