@@ -1,6 +1,6 @@
 import { errorReport, SpeilError } from '../core/error.ts';
-import { schemaHash } from '../core/schema-hash.ts';
 import type { SourcePosition } from '../core/position.ts';
+import { schemaHash } from '../core/schema-hash.ts';
 import { TableName, type TableSchema } from '../core/table.ts';
 import type { AlterStep, MirroredTable, MirrorTransaction, WriteTarget } from '../database/mirror-database.ts';
 import type { SchemaChange, TablePosition } from '../task/contract.ts';
@@ -20,7 +20,11 @@ export async function adaptTable(
   }
 }
 
-async function adapt(tx: MirrorTransaction, schema: TableSchema, held: MirroredTable | undefined): Promise<TablePosition> {
+async function adapt(
+  tx: MirrorTransaction,
+  schema: TableSchema,
+  held: MirroredTable | undefined,
+): Promise<TablePosition> {
   if (held === undefined) return create(tx, schema);
   if (!held.exists) return createAgain(tx, schema, held);
   const adaptation = planAdaptation(held.schema, schema);
@@ -101,7 +105,9 @@ async function alter(
     }
   });
   if (copy === null) await dropShadow(tx, held);
-  const nullablePending = [...pending].filter((name) => schema.columns.some((column) => column.name === name && !column.nullable));
+  const nullablePending = [...pending].filter((name) =>
+    schema.columns.some((column) => column.name === name && !column.nullable),
+  );
   await tx.saveMetadata({
     ...held,
     schema,
@@ -121,16 +127,23 @@ function alteredCopy(held: MirroredTable, schema: TableSchema, steps: readonly A
 }
 
 /** What is known of columns goes with them. */
-function renameKeys(widened: Readonly<Record<string, string>>, steps: readonly AlterStep[]): Readonly<Record<string, string>> {
+function renameKeys(
+  widened: Readonly<Record<string, string>>,
+  steps: readonly AlterStep[],
+): Readonly<Record<string, string>> {
   let names = new Map(Object.entries(widened));
   for (const step of steps) {
     if (step.kind === 'drop-column') names.delete(step.name);
-    if (step.kind === 'rename-column') names = new Map([...names].map(([name, type]) => [name === step.from ? step.to : name, type]));
+    if (step.kind === 'rename-column')
+      names = new Map([...names].map(([name, type]) => [name === step.from ? step.to : name, type]));
   }
   return Object.fromEntries(names);
 }
 
-export async function dropShadow(tx: MirrorTransaction, { table, copy }: Pick<MirroredTable, 'table' | 'copy'>): Promise<void> {
+export async function dropShadow(
+  tx: MirrorTransaction,
+  { table, copy }: Pick<MirroredTable, 'table' | 'copy'>,
+): Promise<void> {
   if (copy?.shadow != null) await tx.dropTable({ table, shadow: copy.shadow });
 }
 

@@ -79,7 +79,8 @@ function renameSteps(renamed: ColumnPairs['kept']): readonly AlterStep[] {
   const before = new Set(renamed.map(([column]) => column.name));
   const collides = renamed.some(([, after]) => before.has(after.name));
   const via = (index: number) => `speil_rename_${index}`;
-  if (!collides) return renamed.map(([from, to]): AlterStep => ({ kind: 'rename-column', from: from.name, to: to.name }));
+  if (!collides)
+    return renamed.map(([from, to]): AlterStep => ({ kind: 'rename-column', from: from.name, to: to.name }));
   return [
     ...renamed.map(([from], index): AlterStep => ({ kind: 'rename-column', from: from.name, to: via(index) })),
     ...renamed.map(([, to], index): AlterStep => ({ kind: 'rename-column', from: via(index), to: to.name })),

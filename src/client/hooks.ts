@@ -18,7 +18,11 @@ export type Hooks = {
 };
 
 /** Runs a hook; the notes say what was wrong with it. */
-export async function runHook(name: string, hook: () => void | Promise<void>, clock: Clock): Promise<readonly string[]> {
+export async function runHook(
+  name: string,
+  hook: () => void | Promise<void>,
+  clock: Clock,
+): Promise<readonly string[]> {
   const startedMs = clock.monotonicMs();
   const notes: string[] = [];
   try {

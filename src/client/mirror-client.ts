@@ -50,7 +50,13 @@ export function createMirrorClient(options: MirrorClientOptions): MirrorClientSe
         await setPendingNotNulls(tx);
         await tx.markCompleted(at);
       });
-      return { notes: await runHook('onReplicationCompleted', () => hooks.onReplicationCompleted?.(request.changedTables), clock) };
+      return {
+        notes: await runHook(
+          'onReplicationCompleted',
+          () => hooks.onReplicationCompleted?.(request.changedTables),
+          clock,
+        ),
+      };
     },
   };
 }
@@ -69,7 +75,8 @@ async function tableSchema(tx: MirrorTransaction, request: TableSchemaRequest): 
   await tx.ensureMetadata();
   const held = new Map((await tx.readMetadata()).map((row) => [TableName.toText(row.table), row]));
   const tables: TablePosition[] = [];
-  for (const schema of request.tables) tables.push(await adaptTable(tx, schema, held.get(TableName.toText(schema.table))));
+  for (const schema of request.tables)
+    tables.push(await adaptTable(tx, schema, held.get(TableName.toText(schema.table))));
   const stay = new Set([...request.tables.map(({ table }) => table), ...request.leaveAlone].map(TableName.toText));
   const gone = [...held.values()].filter((row) => !stay.has(TableName.toText(row.table)));
   for (const row of gone) await dropMirrored(tx, row);
@@ -89,7 +96,11 @@ async function dropMirrored(tx: MirrorTransaction, row: MirroredTable): Promise<
   await tx.forgetMetadata(row.table);
 }
 
-async function runBeforeTable(tables: readonly TablePosition[], hooks: Hooks, clock: Clock): Promise<readonly TablePosition[]> {
+async function runBeforeTable(
+  tables: readonly TablePosition[],
+  hooks: Hooks,
+  clock: Clock,
+): Promise<readonly TablePosition[]> {
   const { onBeforeTable } = hooks;
   if (onBeforeTable === undefined) return tables;
   const told: TablePosition[] = [];
@@ -110,10 +121,12 @@ async function setPendingNotNulls(tx: MirrorTransaction): Promise<void> {
       const column = row.schema.columns.find((candidate) => candidate.name === name);
       if (column === undefined || column.nullable) continue;
       const target = { ...liveTarget(row.schema), widened: row.widened };
-      await tx.savepoint(() => tx.alter(target, { kind: 'set-not-null', column })).catch((error: unknown) => {
-        if (error instanceof SpeilError && error.code === 'CONNECTION_LOST') throw error;
-        left.push(name);
-      });
+      await tx
+        .savepoint(() => tx.alter(target, { kind: 'set-not-null', column }))
+        .catch((error: unknown) => {
+          if (error instanceof SpeilError && error.code === 'CONNECTION_LOST') throw error;
+          left.push(name);
+        });
     }
     await tx.saveMetadata({ ...row, nullablePending: left });
   }

@@ -41,10 +41,20 @@ export type PlanRequest = {
   readonly signal: AbortSignal;
 };
 
-export async function planMirroring({ source, mirror, selection, preferences, signal }: PlanRequest): Promise<MirrorPlan> {
+export async function planMirroring({
+  source,
+  mirror,
+  selection,
+  preferences,
+  signal,
+}: PlanRequest): Promise<MirrorPlan> {
   const survey = await source.survey(selection, signal);
-  const chosen = selectTables(survey.tables.map(({ schema }) => schema.table), preferences);
-  const isIn = (tables: readonly TableName[], table: TableName) => tables.some((other) => TableName.equal(other, table));
+  const chosen = selectTables(
+    survey.tables.map(({ schema }) => schema.table),
+    preferences,
+  );
+  const isIn = (tables: readonly TableName[], table: TableName) =>
+    tables.some((other) => TableName.equal(other, table));
   const held = await mirror.readMetadata();
   const planned = survey.tables.filter(({ schema }) => isIn(chosen.mirrored, schema.table));
   const stay = [...chosen.mirrored, ...chosen.leftAlone];
@@ -110,7 +120,11 @@ async function whyRepopulate(
 
 type MirrorSide = { readonly ddl: readonly string[]; readonly rebuild: boolean; readonly notes: readonly string[] };
 
-function planMirrorSide(mirror: MirrorDatabase, { schema, tracked }: SurveyedTable, held: MirroredTable | undefined): MirrorSide {
+function planMirrorSide(
+  mirror: MirrorDatabase,
+  { schema, tracked }: SurveyedTable,
+  held: MirroredTable | undefined,
+): MirrorSide {
   const target = { schema, shadow: null, widened: held?.widened ?? {} };
   if (held === undefined) return { ddl: mirror.describeCreate(target), rebuild: false, notes: [] };
   const next = tracked ? schema : { ...schema, identity: held.schema.identity };

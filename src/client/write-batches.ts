@@ -21,7 +21,16 @@ export async function wipeTable(tx: MirrorTransaction, { schema, start }: WipeRe
   const held = found ?? freshRow(schema);
   await dropShadow(tx, held);
   const shadow = mode === 'shadow' ? shadowName(schema.table) : null;
-  const copy = { shadow, schema, schemaHash: schemaHash(schema), start, progress: null, rows: 0, filled: false, widened: {} };
+  const copy = {
+    shadow,
+    schema,
+    schemaHash: schemaHash(schema),
+    start,
+    progress: null,
+    rows: 0,
+    filled: false,
+    widened: {},
+  };
   if (shadow !== null) {
     await tx.dropTable({ table: schema.table, shadow });
     await tx.createTable({ schema, shadow, widened: {} }, false);
@@ -32,7 +41,12 @@ export async function wipeTable(tx: MirrorTransaction, { schema, start }: WipeRe
   await tx.saveMetadata({ ...freshRow(schema), copy });
 }
 
-async function emptyInPlace(tx: MirrorTransaction, held: MirroredTable, hash: string, target: WriteTarget): Promise<void> {
+async function emptyInPlace(
+  tx: MirrorTransaction,
+  held: MirroredTable,
+  hash: string,
+  target: WriteTarget,
+): Promise<void> {
   if (held.schemaHash === hash && Object.keys(held.widened).length === 0) {
     await tx.deleteAll(target);
     return;
@@ -48,23 +62,35 @@ const metadataOf = async (tx: MirrorTransaction, tables: readonly TableName[]): 
  * Writes the batches of a call in one transaction. When one fails, everything is rolled back and done again with each
  * table in a savepoint of its own: the good case pays nothing for the bad one.
  */
-export async function writeBatches(mirror: MirrorDatabase, batches: readonly RowBatch[]): Promise<readonly RowDataResult[]> {
+export async function writeBatches(
+  mirror: MirrorDatabase,
+  batches: readonly RowBatch[],
+): Promise<readonly RowDataResult[]> {
   const byTable = [...Map.groupBy(batches, (batch) => TableName.toText(batch.table)).values()];
   try {
     return await mirror.transaction({ relaxed: true }, (tx) => writeTables(tx, byTable, (_, work) => work()));
   } catch (error) {
     if (!isOfOneTable(error)) throw error;
-    return mirror.transaction({ relaxed: true }, (tx) => writeTables(tx, byTable, (table, work) => isolated(tx, table, work)));
+    return mirror.transaction({ relaxed: true }, (tx) =>
+      writeTables(tx, byTable, (table, work) => isolated(tx, table, work)),
+    );
   }
 }
 
 /** What ends the session or concerns the whole database is no table's fault. */
 export const isOfOneTable = (error: unknown): boolean =>
-  !(error instanceof SpeilError && ['CONNECTION_LOST', 'UNREACHABLE', 'DISK_FULL', 'READ_ONLY', 'MIRROR_BUSY', 'INTERRUPTED'].includes(error.code));
+  !(
+    error instanceof SpeilError &&
+    ['CONNECTION_LOST', 'UNREACHABLE', 'DISK_FULL', 'READ_ONLY', 'MIRROR_BUSY', 'INTERRUPTED'].includes(error.code)
+  );
 
 type Isolation = (table: TableName, work: () => Promise<RowDataResult>) => Promise<RowDataResult>;
 
-async function isolated(tx: MirrorTransaction, table: TableName, work: () => Promise<RowDataResult>): Promise<RowDataResult> {
+async function isolated(
+  tx: MirrorTransaction,
+  table: TableName,
+  work: () => Promise<RowDataResult>,
+): Promise<RowDataResult> {
   try {
     return await tx.savepoint(work);
   } catch (error) {
@@ -78,7 +104,10 @@ async function writeTables(
   byTable: readonly (readonly RowBatch[])[],
   isolate: Isolation,
 ): Promise<readonly RowDataResult[]> {
-  const metadata = await metadataOf(tx, byTable.flatMap(([first]) => (first === undefined ? [] : [first.table])));
+  const metadata = await metadataOf(
+    tx,
+    byTable.flatMap(([first]) => (first === undefined ? [] : [first.table])),
+  );
   const results: RowDataResult[] = [];
   for (const batches of byTable) {
     const [first] = batches;
@@ -101,7 +130,11 @@ async function writeTable(
   let written: Written = { row: held, counts: RowCounts.none, notes: [] };
   for (const batch of batches) {
     const next = await writeBatch(tx, written.row, batch);
-    written = { row: next.row, counts: RowCounts.add(written.counts, next.counts), notes: [...written.notes, ...next.notes] };
+    written = {
+      row: next.row,
+      counts: RowCounts.add(written.counts, next.counts),
+      notes: [...written.notes, ...next.notes],
+    };
   }
   await tx.saveMetadata(written.row);
   const lsn: Lsn | null = written.row.position?.lsn ?? null;
@@ -117,7 +150,9 @@ const unexpected = (table: TableName, why: string): SpeilError =>
 async function writeBatch(tx: MirrorTransaction, row: MirroredTable, batch: RowBatch): Promise<Written> {
   const expected = row.copy?.schemaHash ?? row.schemaHash;
   if (batch.schemaHash !== expected) throw unexpected(batch.table, 'they have another schema than the mirror’s table');
-  return batch.phase.kind === 'copy' ? loadCopy(tx, row, batch, batch.phase) : applyChanges(tx, row, batch, batch.phase);
+  return batch.phase.kind === 'copy'
+    ? loadCopy(tx, row, batch, batch.phase)
+    : applyChanges(tx, row, batch, batch.phase);
 }
 
 async function loadCopy(
@@ -141,7 +176,10 @@ async function loadCopy(
   };
 }
 
-const widenedNotes = (before: Readonly<Record<string, string>>, after: Readonly<Record<string, string>>): readonly string[] =>
+const widenedNotes = (
+  before: Readonly<Record<string, string>>,
+  after: Readonly<Record<string, string>>,
+): readonly string[] =>
   Object.keys(after)
     .filter((name) => before[name] === undefined)
     .map((name) => `column ${name} is ${after[name]} in the mirror now, because a value did not fit its type`);

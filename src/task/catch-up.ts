@@ -7,7 +7,7 @@ import { rowFormatOf, TableName, type TableSchema } from '../core/table.ts';
 import type { CatchUpTable, SourceSnapshot } from '../database/source-database.ts';
 import { ahead } from './ahead.ts';
 import type { RowBatch } from './contract.ts';
-import { concernsOneTable, copyBatch, type CycleState, type StartedTable } from './copy-tables.ts';
+import { type CycleState, concernsOneTable, copyBatch, type StartedTable } from './copy-tables.ts';
 import type { CycleContext } from './cycle.ts';
 import { isKeyless } from './decide.ts';
 import type { CycleOutcome } from './outcome.ts';
@@ -34,13 +34,23 @@ export async function catchUp(context: CycleContext, state: CatchUpState): Promi
 
 /** Tables without changes whose position has to move all the same: new copies, and positions that grow too old. */
 function unchangedToMove(state: CatchUpState, snapshot: SourceSnapshot): readonly StartedTable[] {
-  const changed = new Set([...snapshot.changed.map(({ schema }) => schema.table), ...snapshot.refused.map(({ table }) => table)].map(TableName.toText));
+  const changed = new Set(
+    [...snapshot.changed.map(({ schema }) => schema.table), ...snapshot.refused.map(({ table }) => table)].map(
+      TableName.toText,
+    ),
+  );
   return state.started.filter(
-    ({ schema, copied, since }) => !changed.has(TableName.toText(schema.table)) && (copied || since.lsn < snapshot.agingBefore),
+    ({ schema, copied, since }) =>
+      !changed.has(TableName.toText(schema.table)) && (copied || since.lsn < snapshot.agingBefore),
   );
 }
 
-async function isolated(context: CycleContext, outcome: CycleOutcome, table: CatchUpTable, work: () => Promise<void>): Promise<void> {
+async function isolated(
+  context: CycleContext,
+  outcome: CycleOutcome,
+  table: CatchUpTable,
+  work: () => Promise<void>,
+): Promise<void> {
   try {
     context.signal.throwIfAborted();
     await work();

@@ -48,7 +48,9 @@ export async function copyTables(context: CycleContext, state: CycleState): Prom
 /** Failures of a whole database or of the connection end the cycle; it is tried again as a whole. */
 export const concernsOneTable = (error: unknown): boolean =>
   error instanceof SpeilError &&
-  !['CONNECTION_LOST', 'UNREACHABLE', 'DISK_FULL', 'READ_ONLY', 'MIRROR_BUSY', 'INTERRUPTED', 'INTERNAL'].includes(error.code);
+  !['CONNECTION_LOST', 'UNREACHABLE', 'DISK_FULL', 'READ_ONLY', 'MIRROR_BUSY', 'INTERRUPTED', 'INTERNAL'].includes(
+    error.code,
+  );
 
 /** Answers the position from which the table has to catch up. */
 async function copyTable(context: CycleContext, state: CycleState, table: CycleTable): Promise<SourcePosition> {
@@ -98,7 +100,11 @@ function announceCopy({ emit }: CycleContext, { tracked }: CycleTable, reason: s
 
 type Copying = { readonly table: CycleTable; readonly progress: string | null; readonly rowsBefore: number };
 
-async function sendCopy(context: CycleContext, state: CycleState, { table, progress, rowsBefore }: Copying): Promise<void> {
+async function sendCopy(
+  context: CycleContext,
+  state: CycleState,
+  { table, progress, rowsBefore }: Copying,
+): Promise<void> {
   const { schema } = table.tracked;
   const name = TableName.toText(schema.table);
   const { source, client, signal, emit } = context;
@@ -129,5 +135,10 @@ export const copyBatch = (schema: TableSchema, chunk: CopyChunk): RowBatch => ({
 });
 
 /** What the mirror's side answered for a table, as an error again. */
-export const tableError = (report: { code: SpeilError['code']; message: string; hint: string | null; recovery: SpeilError['recovery'] }): SpeilError =>
+export const tableError = (report: {
+  code: SpeilError['code'];
+  message: string;
+  hint: string | null;
+  recovery: SpeilError['recovery'];
+}): SpeilError =>
   new SpeilError(report.code, report.message, { hint: report.hint ?? undefined, recovery: report.recovery });

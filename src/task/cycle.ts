@@ -58,7 +58,12 @@ export async function runCycle(context: CycleContext): Promise<CycleReport> {
   const { tracked, leaveAlone } = await trackTables(context, outcome);
   const schemas = tracked.map((table) => table.schema);
   const adapted = await client.tableSchema({ clientState, tables: schemas, leaveAlone });
-  outcome.note(null, adapted.dropped.map((table) => `${TableName.toText(table)} is gone from the source or skipped; its mirror copy was dropped`));
+  outcome.note(
+    null,
+    adapted.dropped.map(
+      (table) => `${TableName.toText(table)} is gone from the source or skipped; its mirror copy was dropped`,
+    ),
+  );
   const tables = await decideTables(context, outcome, tracked, adapted.tables);
   emit({ event: 'tables', tables: tables.map(outlook) });
   const started = await copyTables(context, { clientState, outcome, tables });
@@ -77,13 +82,26 @@ export const isoTime = (clock: Clock): string => new Date(clock.now()).toISOStri
 
 function skipped(context: CycleContext, reason: string, startedAt: string): CycleReport {
   context.emit({ event: 'warning', table: null, message: `the mirror asked to skip this cycle: ${reason}` });
-  return { event: 'cycle', status: 'completed', tables: [], skipped: reason, startedAt, finishedAt: isoTime(context.clock) };
+  return {
+    event: 'cycle',
+    status: 'completed',
+    tables: [],
+    skipped: reason,
+    startedAt,
+    finishedAt: isoTime(context.clock),
+  };
 }
 
 /** Before anything is touched: does this mirror belong to this source? */
-async function refuseOtherLineage({ source, takeOver, signal }: CycleContext, held: readonly SourcePosition[]): Promise<void> {
+async function refuseOtherLineage(
+  { source, takeOver, signal }: CycleContext,
+  held: readonly SourcePosition[],
+): Promise<void> {
   if (takeOver || held.length === 0) return;
-  const verdicts = await source.judge(held.map((position) => ({ table: null, position })), signal);
+  const verdicts = await source.judge(
+    held.map((position) => ({ table: null, position })),
+    signal,
+  );
   const foreign = verdicts.find((verdict) => verdict.kind === 'foreign');
   if (foreign === undefined) return;
   throw new SpeilError('OTHER_LINEAGE', `${foreign.explanation}; nothing was touched`, {
@@ -161,4 +179,3 @@ async function leaveBookmarkIfDue({ source, clock, memory }: CycleContext): Prom
   await source.leaveBookmark();
   memory.bookmarkAtMs = nowMs;
 }
-

@@ -6,7 +6,13 @@ import type { TablePosition } from './contract.ts';
 export type TableWork =
   | { readonly kind: 'catch-up'; readonly since: SourcePosition }
   | { readonly kind: 'copy'; readonly reason: RepopulateReason; readonly explanation: string }
-  | { readonly kind: 'resume-copy'; readonly start: SourcePosition; readonly progress: string | null; readonly rows: number; readonly filled: boolean };
+  | {
+      readonly kind: 'resume-copy';
+      readonly start: SourcePosition;
+      readonly progress: string | null;
+      readonly rows: number;
+      readonly filled: boolean;
+    };
 
 /** The position that the source has to judge before `decideWork`: the standing copy's start, or what readers have. */
 export const positionToJudge = (answer: TablePosition): SourcePosition | null => answer.copy?.start ?? answer.position;

@@ -2,7 +2,15 @@ import type { Random } from '../core/clock.ts';
 import { errorReport, SpeilError } from '../core/error.ts';
 import { type CycleContext, isoTime, newTaskMemory, runCycle } from './cycle.ts';
 import type { CycleReport, TaskEvent } from './report.ts';
-import { FOLLOW_DELAY_MS_MIN, nextFollowDelayMs, nextStartMs, QUIET_MS_MAX, RETRIES_MAX, retryDelayMs, type Schedule } from './schedule.ts';
+import {
+  FOLLOW_DELAY_MS_MIN,
+  nextFollowDelayMs,
+  nextStartMs,
+  QUIET_MS_MAX,
+  RETRIES_MAX,
+  retryDelayMs,
+  type Schedule,
+} from './schedule.ts';
 
 export type TaskOptions = Omit<CycleContext, 'memory'> & { readonly random: Random };
 
@@ -45,7 +53,14 @@ async function runUntilDone(context: CycleContext, random: Random, retriesMax: n
       context.memory.quiet = null;
       if (!isPassing(error) || attempt > retriesMax) {
         const finishedAt = isoTime(context.clock);
-        context.emit({ event: 'cycle', status: 'failed', tables: [], error: errorReport(error), startedAt, finishedAt });
+        context.emit({
+          event: 'cycle',
+          status: 'failed',
+          tables: [],
+          error: errorReport(error),
+          startedAt,
+          finishedAt,
+        });
         throw error;
       }
       const delayMs = retryDelayMs(attempt, random.unit());

@@ -71,7 +71,8 @@ export class CycleOutcome {
   }
 
   note(table: TableName | null, notes: readonly string[]): void {
-    for (const message of notes) this.#emit({ event: 'note', table: table === null ? null : TableName.toText(table), message });
+    for (const message of notes)
+      this.#emit({ event: 'note', table: table === null ? null : TableName.toText(table), message });
   }
 
   warn(table: TableName | null, message: string): void {
@@ -90,7 +91,13 @@ export class CycleOutcome {
   }
 
   failedReport(error: unknown, times: { readonly startedAt: string; readonly finishedAt: string }): CycleReport {
-    return { event: 'cycle', status: 'failed', tables: this.tables.map(tableReport), error: errorReport(error), ...times };
+    return {
+      event: 'cycle',
+      status: 'failed',
+      tables: this.tables.map(tableReport),
+      error: errorReport(error),
+      ...times,
+    };
   }
 }
 

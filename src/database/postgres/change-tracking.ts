@@ -1,4 +1,10 @@
-import { type KeyColumn, type PostgresTable, type StoredRelation, TRACKING_SCHEMA, type TrackingMode } from './introspect.ts';
+import {
+  type KeyColumn,
+  type PostgresTable,
+  type StoredRelation,
+  TRACKING_SCHEMA,
+  type TrackingMode,
+} from './introspect.ts';
 import { ident, identList, literal } from './sql.ts';
 
 /**
@@ -60,7 +66,8 @@ export function judgeTracking(
 ): TrackingStep {
   if (tracked === undefined) return { kind: 'begin', reason: 'change tracking was off' };
   if (tracked.madeFor !== madeFor(table)) return { kind: 'begin', reason: 'the key of the table changed' };
-  if (!tracked.intact) return { kind: 'begin', reason: 'changes were lost in a crash of the source or while the key was altered' };
+  if (!tracked.intact)
+    return { kind: 'begin', reason: 'changes were lost in a crash of the source or while the key was altered' };
   const present = new Set(table.writable.map((relation) => relation.oid));
   if ([...tracked.relations.keys()].some((oid) => !present.has(oid))) {
     return { kind: 'begin', reason: 'a partition was dropped or detached' };
@@ -83,7 +90,11 @@ export function judgeTracking(
 
 /** What triggers and side table depend on; another value means that they have to be made anew. */
 export const madeFor = (table: PostgresTable): string =>
-  JSON.stringify([table.mode, isUnlogged(table), table.key.map((column) => [column.name, column.sideType, column.typeOid, column.typeModifier])]);
+  JSON.stringify([
+    table.mode,
+    isUnlogged(table),
+    table.key.map((column) => [column.name, column.sideType, column.typeOid, column.typeModifier]),
+  ]);
 
 const isUnlogged = (table: PostgresTable): boolean => table.stores.some((relation) => relation.unlogged);
 
@@ -123,8 +134,13 @@ export function triggerDdl(relation: StoredRelation, mode: TrackingMode, n: numb
   const run = `EXECUTE FUNCTION ${TRACKING_SCHEMA}.track_${n}()`;
   const partitionedRoot = relation.filenode === '0';
   const rows = EVENTS.flatMap(({ event, referencing }) => {
-    if (mode === 'statement') return [`CREATE TRIGGER speil_${event.toLowerCase()} AFTER ${event} ${on} ${referencing} FOR EACH STATEMENT ${run}`];
-    return partitionedRoot ? [] : [`CREATE TRIGGER speil_${event.toLowerCase()} AFTER ${event} ${on} FOR EACH ROW ${run}`];
+    if (mode === 'statement')
+      return [
+        `CREATE TRIGGER speil_${event.toLowerCase()} AFTER ${event} ${on} ${referencing} FOR EACH STATEMENT ${run}`,
+      ];
+    return partitionedRoot
+      ? []
+      : [`CREATE TRIGGER speil_${event.toLowerCase()} AFTER ${event} ${on} FOR EACH ROW ${run}`];
   });
   return [...rows, `CREATE TRIGGER speil_truncate AFTER TRUNCATE ${on} FOR EACH STATEMENT ${run}`];
 }
@@ -148,7 +164,12 @@ const keyList = (table: PostgresTable, row: string): string =>
 function trackFunctionDdl(table: PostgresTable, n: number): string {
   const into = `INSERT INTO ${sideTable(n)} (speil_xid${table.key.map((column) => `, ${ident(column.name)}`).join('')})`;
   const marker = `INSERT INTO ${sideTable(n)} (speil_xid) VALUES (${XID});`;
-  const body = table.key.length === 0 ? marker : table.mode === 'row' ? rowBody(table, into, marker) : statementBody(table, into, marker);
+  const body =
+    table.key.length === 0
+      ? marker
+      : table.mode === 'row'
+        ? rowBody(table, into, marker)
+        : statementBody(table, into, marker);
   return `CREATE FUNCTION ${TRACKING_SCHEMA}.track_${n}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS ${literal(
     `BEGIN ${guard(table, n)} ${body} RETURN NULL; END`,
   )}`;

@@ -43,7 +43,11 @@ export class PostgresConnection implements AsyncDisposable {
   #lost: Error | null = null;
   #copying = false;
 
-  private constructor(client: pg.Client, display: string, about: { serverVersion: number; defaultSchema: string; instance: string }) {
+  private constructor(
+    client: pg.Client,
+    display: string,
+    about: { serverVersion: number; defaultSchema: string; instance: string },
+  ) {
     this.#client = client;
     this.display = display;
     this.serverVersion = about.serverVersion;

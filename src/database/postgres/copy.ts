@@ -1,9 +1,9 @@
 import { SpeilError } from '../../core/error.ts';
 import type { CopyChunk } from '../../core/row-batch.ts';
 import { TableName } from '../../core/table.ts';
-import type { CopyOptions } from '../source-database.ts';
 import { cutAtRows } from '../row-chunks.ts';
 import { countRows } from '../row-text.ts';
+import type { CopyOptions } from '../source-database.ts';
 import type { PostgresConnection } from './connection.ts';
 import type { PostgresTable, StoredRelation } from './introspect.ts';
 import { ident, identList } from './sql.ts';
@@ -47,7 +47,11 @@ export async function* copyTable(
   yield { rows: new Uint8Array(), rowCount: 0, progress, done: true };
 }
 
-type RelationCopy = { readonly table: PostgresTable; readonly relation: StoredRelation; readonly from: Progress | null };
+type RelationCopy = {
+  readonly table: PostgresTable;
+  readonly relation: StoredRelation;
+  readonly from: Progress | null;
+};
 
 async function* copyRelation(
   connection: PostgresConnection,
@@ -81,7 +85,12 @@ async function* copyRelation(
   }
 }
 
-const chunkOf = (rows: Buffer, progress: string): CopyChunk => ({ rows, rowCount: countRows(rows), progress, done: false });
+const chunkOf = (rows: Buffer, progress: string): CopyChunk => ({
+  rows,
+  rowCount: countRows(rows),
+  progress,
+  done: false,
+});
 
 /** As many blocks as would have given a chunk of the wanted size. */
 export function nextRangeBlocks(blocks: number, bytes: number, chunkBytes: number): number {
@@ -115,7 +124,11 @@ function rangeSql(
 }
 
 const rewritten = (table: PostgresTable): SpeilError =>
-  new SpeilError('SCHEMA_CHANGED', `${TableName.toText(table.schema.table)} was rewritten or truncated during its copy`, {
-    hint: 'Its copy starts again by itself.',
-    recovery: 'repopulate',
-  });
+  new SpeilError(
+    'SCHEMA_CHANGED',
+    `${TableName.toText(table.schema.table)} was rewritten or truncated during its copy`,
+    {
+      hint: 'Its copy starts again by itself.',
+      recovery: 'repopulate',
+    },
+  );

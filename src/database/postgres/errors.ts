@@ -16,16 +16,32 @@ const BY_SQLSTATE: Readonly<Record<string, Rule>> = {
   '57P03': rule('UNREACHABLE', 'retry', 'The server is starting or stopping; try again.'),
   '57P01': rule('CONNECTION_LOST', 'retry', 'The server closed the connection; it is tried again.'),
   '57P02': rule('CONNECTION_LOST', 'retry', 'The server crashed and recovers; it is tried again.'),
-  '55P03': rule('LOCK_TIMEOUT', 'retry', 'Another session holds the table; see pg_stat_activity. The next cycle tries again.'),
+  '55P03': rule(
+    'LOCK_TIMEOUT',
+    'retry',
+    'Another session holds the table; see pg_stat_activity. The next cycle tries again.',
+  ),
   '40001': rule('TABLE_FAILED', 'retry', 'The next cycle tries again.'),
   '40P01': rule('LOCK_TIMEOUT', 'retry', 'The next cycle tries again.'),
-  '42P07': rule('NAME_TAKEN', 'operator', 'Rename or drop that object in the mirror, or skip the table (--skip-table).'),
+  '42P07': rule(
+    'NAME_TAKEN',
+    'operator',
+    'Rename or drop that object in the mirror, or skip the table (--skip-table).',
+  ),
   '2BP01': rule('DEPENDENT_OBJECT', 'operator', 'Drop or change the dependent object in the mirror.'),
   '42703': rule('SCHEMA_CHANGED', 'retry', 'The table was altered meanwhile; the next cycle reads its new schema.'),
   '42P01': rule('SCHEMA_CHANGED', 'retry', 'The table was dropped meanwhile; the next cycle reads the new schema.'),
   '08': rule('CONNECTION_LOST', 'retry', 'It is tried again.'),
-  '22': rule('VALUE_REFUSED', 'operator', 'See the value named; `speil resync` copies the table again after it is mended.'),
-  '23': rule('KEY_VIOLATED', 'operator', 'An index or constraint that was added to the mirror does not fit the source’s rows.'),
+  '22': rule(
+    'VALUE_REFUSED',
+    'operator',
+    'See the value named; `speil resync` copies the table again after it is mended.',
+  ),
+  '23': rule(
+    'KEY_VIOLATED',
+    'operator',
+    'An index or constraint that was added to the mirror does not fit the source’s rows.',
+  ),
 };
 
 const BY_SOCKET_CODE: Readonly<Record<string, Rule>> = {
@@ -67,7 +83,10 @@ function asDriverError(error: unknown): DriverError {
 
 function findRule(error: DriverError): Rule {
   const code = error.code ?? '';
-  const byCode = BY_SQLSTATE[code] ?? BY_SOCKET_CODE[code] ?? (/^[0-9A-Z]{5}$/.test(code) ? BY_SQLSTATE[code.slice(0, 2)] : undefined);
+  const byCode =
+    BY_SQLSTATE[code] ??
+    BY_SOCKET_CODE[code] ??
+    (/^[0-9A-Z]{5}$/.test(code) ? BY_SQLSTATE[code.slice(0, 2)] : undefined);
   return byCode ?? byMessage(`${code} ${error.message}`);
 }
 
@@ -75,7 +94,8 @@ function byMessage(text: string): Rule {
   if (/connection terminated|connection ended|not queryable|connection error/i.test(text)) {
     return rule('CONNECTION_LOST', 'retry', 'It is tried again.');
   }
-  if (/timeout expired|connect timeout/i.test(text)) return rule('UNREACHABLE', 'retry', 'Check host, port and firewalls.');
+  if (/timeout expired|connect timeout/i.test(text))
+    return rule('UNREACHABLE', 'retry', 'Check host, port and firewalls.');
   if (/ssl|tls|certificate|self[- ]signed|CERT_/i.test(text)) return TLS;
   if (/password|SASL/i.test(text)) {
     return rule('AUTHENTICATION_REFUSED', 'operator', 'Put the password into PGPASSWORD or ~/.pgpass.');

@@ -1,8 +1,8 @@
 import { RETENTION_MS } from '../../core/limits.ts';
 import { Lsn } from '../../core/lsn.ts';
 import type { RepopulateReason, SourcePosition, Verdict } from '../../core/position.ts';
-import { TRACKING_SCHEMA } from './introspect.ts';
 import type { PostgresConnection, Row } from './connection.ts';
+import { TRACKING_SCHEMA } from './introspect.ts';
 
 /** A `pg_snapshot`: what was committed. Everything below xmin, nothing from xmax on, and between them not `running`. */
 export type Snapshot = { readonly xmin: bigint; readonly xmax: bigint; readonly running: readonly bigint[] };
@@ -125,14 +125,24 @@ type FactsRow = Row & {
 const AGING_MS = RETENTION_MS / 7;
 
 /** Who the source is and what it holds now, in the snapshot of the transaction if there is one. */
-export type Present = { readonly identity: Identity; readonly snapshot: Snapshot; readonly validFrom: bigint; readonly bookmark: string | null; readonly agingBefore: bigint };
+export type Present = {
+  readonly identity: Identity;
+  readonly snapshot: Snapshot;
+  readonly validFrom: bigint;
+  readonly bookmark: string | null;
+  readonly agingBefore: bigint;
+};
 
 /** Before tracking was set up the history id is ''. */
 export async function readPresent(connection: PostgresConnection): Promise<Present> {
   const found = await connection.one<{ there: boolean }>(
     `SELECT to_regclass('${TRACKING_SCHEMA}.history') IS NOT NULL AS there`,
   );
-  const row = await connection.one<FactsRow>(found.there ? PRESENT_SQL : `SELECT *, '' AS history_id, '0' AS valid_from, NULL AS last_bookmark, NULL AS aging_before FROM (${IDENTITY_SQL}) i`);
+  const row = await connection.one<FactsRow>(
+    found.there
+      ? PRESENT_SQL
+      : `SELECT *, '' AS history_id, '0' AS valid_from, NULL AS last_bookmark, NULL AS aging_before FROM (${IDENTITY_SQL}) i`,
+  );
   return {
     identity: { server: row.server, historyId: row.history_id ?? '', timeline: row.timeline },
     snapshot: Snapshot.parse(row.snapshot),

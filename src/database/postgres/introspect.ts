@@ -185,7 +185,12 @@ function toKeyColumn(row: ColumnRow): KeyColumn {
   const asText = !row.deterministic || row.canonical_type !== baseSpelling(row);
   const collation = row.collation === null ? '' : ` COLLATE ${row.collation}`;
   const type = { typeOid: row.type_oid, typeModifier: row.type_modifier };
-  return { name: row.name, asText, ...type, sideType: asText ? 'text COLLATE "C"' : `${row.canonical_type}${collation}` };
+  return {
+    name: row.name,
+    asText,
+    ...type,
+    sideType: asText ? 'text COLLATE "C"' : `${row.canonical_type}${collation}`,
+  };
 }
 
 /** Domains compare as their base type does; every other type that is mirrored as text compares in its own way. */

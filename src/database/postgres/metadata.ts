@@ -87,7 +87,11 @@ function parseCopy(text: string): PendingCopy {
   return { ...copy, start: { ...copy.start, lsn: Lsn.of(copy.start.lsn) } };
 }
 
-export async function saveMetadataRow(connection: PostgresConnection, table: string, row: MirroredTable): Promise<void> {
+export async function saveMetadataRow(
+  connection: PostgresConnection,
+  table: string,
+  row: MirroredTable,
+): Promise<void> {
   const { position } = row;
   await connection.query(
     `INSERT INTO ${table} AS m (table_name, schema_hash, lsn, rows, completed_at, lineage, bookmark, token, "schema", copy, widened, nullable_pending)

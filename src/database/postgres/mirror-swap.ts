@@ -2,8 +2,8 @@ import { SpeilError } from '../../core/error.ts';
 import { TableName } from '../../core/table.ts';
 import type { WriteTarget } from '../mirror-database.ts';
 import type { PostgresConnection } from './connection.ts';
-import type { Writer } from './mirror-write.ts';
 import { targetName } from './mirror-tables.ts';
+import type { Writer } from './mirror-write.ts';
 import { ident, identList, literal } from './sql.ts';
 
 /** Something of the mirror's owner that hangs on a table, and how to make it again. */
@@ -156,7 +156,9 @@ async function indexBelongings(writer: Writer, target: WriteTarget, live: string
   return indexes.map((index) => {
     const temporary = temporaryIndexName(index.oid);
     const isBuilt = built.some(({ name }) => name === temporary);
-    const create = isBuilt ? `ALTER INDEX ${schema}.${ident(temporary)} RENAME TO ${ident(index.name)}` : indexSql(index, index.name, live);
+    const create = isBuilt
+      ? `ALTER INDEX ${schema}.${ident(temporary)} RENAME TO ${ident(index.name)}`
+      : indexSql(index, index.name, live);
     return { what: `index ${index.name}`, create: [create], drop: null };
   });
 }

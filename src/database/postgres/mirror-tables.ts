@@ -1,4 +1,4 @@
-import { type ColumnSchema, TableName, type TableSchema } from '../../core/table.ts';
+import type { ColumnSchema, TableName, TableSchema } from '../../core/table.ts';
 import type { AlterStep, WriteTarget } from '../mirror-database.ts';
 import { ident, identList, literal } from './sql.ts';
 
@@ -15,7 +15,11 @@ export type MirrorDialect = {
 export const mirrorType = (column: ColumnSchema, target: WriteTarget, dialect: MirrorDialect): string =>
   target.widened[column.name] ?? (dialect.hasType(column.type) ? column.type : 'text');
 
-export function createTableSql(target: WriteTarget, dialect: MirrorDialect, options: { defaults: boolean; key: boolean }): string {
+export function createTableSql(
+  target: WriteTarget,
+  dialect: MirrorDialect,
+  options: { defaults: boolean; key: boolean },
+): string {
   const { schema } = target;
   const columns = schema.columns.map((column) => columnSql(column, target, dialect, options.defaults));
   const key = options.key && schema.key.length > 0 ? [`PRIMARY KEY (${identList(schema.key)})`] : [];
@@ -63,7 +67,9 @@ export function alterSql(target: WriteTarget, step: AlterStep, dialect: MirrorDi
       return addColumnSql(table, target, step, dialect);
     case 'set-default': {
       const value = defaultSql(step.column, target.schema, mirrorType(step.column, target, dialect));
-      return [`${table} ALTER COLUMN ${ident(step.column.name)} ${value === null ? 'DROP DEFAULT' : `SET DEFAULT ${value}`}`];
+      return [
+        `${table} ALTER COLUMN ${ident(step.column.name)} ${value === null ? 'DROP DEFAULT' : `SET DEFAULT ${value}`}`,
+      ];
     }
     case 'set-nullable':
       return [`${table} ALTER COLUMN ${ident(step.column.name)} DROP NOT NULL`];

@@ -1,5 +1,5 @@
-import type { RowBytes } from '../../core/row-batch.ts';
 import { SpeilError } from '../../core/error.ts';
+import type { RowBytes } from '../../core/row-batch.ts';
 import { TableName, type TableSchema } from '../../core/table.ts';
 import type { AlterStep, MirroredTable, MirrorTransaction, WriteResult, WriteTarget } from '../mirror-database.ts';
 import type { PostgresConnection } from './connection.ts';
@@ -49,7 +49,9 @@ export class PostgresMirrorTransaction implements MirrorTransaction {
   }
 
   async forgetMetadata(table: TableName): Promise<void> {
-    await this.#connection.query(`DELETE FROM ${this.#context.metadataTable} WHERE table_name = $1`, [TableName.toText(table)]);
+    await this.#connection.query(`DELETE FROM ${this.#context.metadataTable} WHERE table_name = $1`, [
+      TableName.toText(table),
+    ]);
   }
 
   async markCompleted(at: string): Promise<void> {
@@ -62,7 +64,9 @@ export class PostgresMirrorTransaction implements MirrorTransaction {
 
   async tableExists({ table, shadow }: { table: TableName; shadow: string | null }): Promise<boolean> {
     const name = this.#dialect.qualify(shadow === null ? table : { schema: table.schema, name: shadow });
-    const { there } = await this.#connection.one<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [name]);
+    const { there } = await this.#connection.one<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
+      name,
+    ]);
     return there;
   }
 
@@ -94,7 +98,10 @@ export class PostgresMirrorTransaction implements MirrorTransaction {
   }
 
   async #ensureSchema(schema: string): Promise<void> {
-    const { there } = await this.#connection.one<{ there: boolean }>('SELECT to_regnamespace($1) IS NOT NULL AS there', [ident(schema)]);
+    const { there } = await this.#connection.one<{ there: boolean }>(
+      'SELECT to_regnamespace($1) IS NOT NULL AS there',
+      [ident(schema)],
+    );
     if (!there) await this.#connection.query(`CREATE SCHEMA ${ident(schema)}`);
   }
 

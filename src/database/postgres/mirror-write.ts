@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { SpeilError } from '../../core/error.ts';
-import type { RowBytes } from '../../core/row-batch.ts';
-import { TableName } from '../../core/table.ts';
+import type { RowBytes, RowCounts } from '../../core/row-batch.ts';
+import { TableName, type TableSchema } from '../../core/table.ts';
 import type { WriteResult, WriteTarget } from '../mirror-database.ts';
 import type { PostgresConnection } from './connection.ts';
 import { type MirrorDialect, mirrorType, targetName } from './mirror-tables.ts';
@@ -29,13 +29,25 @@ export async function applyRows(writer: Writer, target: WriteTarget, rows: RowBy
   const fitted = await fitRows(writer, target, rows, 1);
   const { connection, dialect } = writer;
   const { schema } = target;
-  const names = schema.columns.map((column) => column.name);
   const stage = await ensureStage(writer, fitted.target);
   await copyIn(writer, `COPY ${stage} FROM STDIN`, fitted.bytes, target);
-  const table = dialect.qualify(targetName(target));
-  const deleted = await connection.execute(
-    `DELETE FROM ${table} t USING ${stage} s WHERE s.speil_op = 'D' AND ${schema.key.map((name) => `t.${ident(name)} = s.${ident(name)}`).join(' AND ')}`,
-  );
+  const application: Application = { table: dialect.qualify(targetName(target)), stage, schema };
+  await connection.query('SAVEPOINT speil_apply');
+  const counts = await upsert(connection, application).catch(async (error: unknown) => {
+    if (!(error instanceof SpeilError) || error.code !== 'KEY_VIOLATED') throw error;
+    await connection.query('ROLLBACK TO SAVEPOINT speil_apply');
+    return replace(connection, application, error);
+  });
+  await connection.query(`RELEASE SAVEPOINT speil_apply; TRUNCATE ${stage}`);
+  return { counts, widened: fitted.target.widened };
+}
+
+type Application = { readonly table: string; readonly stage: string; readonly schema: TableSchema };
+
+async function upsert(connection: PostgresConnection, application: Application): Promise<RowCounts> {
+  const { table, stage, schema } = application;
+  const names = schema.columns.map((column) => column.name);
+  const deleted = await deleteStaged(connection, application, 'D');
   const written = await connection.one<{ fresh: number; total: number }>(
     `WITH written AS (
        INSERT INTO ${table} (${identList(names)}) SELECT ${identList(names)} FROM ${stage} WHERE speil_op = 'U'
@@ -43,16 +55,48 @@ export async function applyRows(writer: Writer, target: WriteTarget, rows: RowBy
        RETURNING xmax = 0 AS fresh)
      SELECT count(*) FILTER (WHERE fresh)::float8 AS fresh, count(*)::float8 AS total FROM written`,
   );
-  await connection.query(`TRUNCATE ${stage}`);
-  return {
-    counts: { inserted: written.fresh, updated: written.total - written.fresh, deleted },
-    widened: fitted.target.widened,
-  };
+  return { inserted: written.fresh, updated: written.total - written.fresh, deleted };
 }
+
+/**
+ * Rows that trade the values of a unique index of the owner cannot be written one after the other: all go out first. Not
+ * where a foreign key of the owner points at the table, since its actions would reach rows that are not ours.
+ */
+async function replace(
+  connection: PostgresConnection,
+  application: Application,
+  error: SpeilError,
+): Promise<RowCounts> {
+  const { table, stage, schema } = application;
+  const { referenced } = await connection.one<{ referenced: boolean }>(
+    "SELECT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass($1)) AS referenced",
+    [table],
+  );
+  if (referenced) throw error;
+  const names = identList(schema.columns.map((column) => column.name));
+  const deleted = await deleteStaged(connection, application, 'D');
+  const updated = await deleteStaged(connection, application, 'U');
+  const total = await connection.execute(
+    `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${stage} WHERE speil_op = 'U'`,
+  );
+  return { inserted: total - updated, updated, deleted };
+}
+
+/** Deletes the rows with the keys of this operation. */
+const deleteStaged = (
+  connection: PostgresConnection,
+  { table, stage, schema }: Application,
+  operation: 'U' | 'D',
+): Promise<number> =>
+  connection.execute(
+    `DELETE FROM ${table} t USING ${stage} s WHERE s.speil_op = '${operation}' AND ${schema.key.map((name) => `t.${ident(name)} = s.${ident(name)}`).join(' AND ')}`,
+  );
 
 /** Rows of a copy as net changes: each with the operation in front. */
 function withOperation(rows: RowBytes): RowBytes {
-  const lines = Buffer.from(rows.rows).toString('latin1').replace(/^(?=.)|\n(?=.)/gs, (end) => `${end}U\t`);
+  const lines = Buffer.from(rows.rows)
+    .toString('latin1')
+    .replace(/^(?=.)|\n(?=.)/gs, (end) => `${end}U\t`);
   return { ...rows, rows: Buffer.from(lines, 'latin1') };
 }
 
@@ -61,21 +105,32 @@ async function copyIn(writer: Writer, sql: string, bytes: Uint8Array, target: Wr
     return bytes.length === 0 ? 0 : await writer.connection.copyIn(sql, bytes);
   } catch (error) {
     if (!(error instanceof SpeilError) || error.code !== 'VALUE_REFUSED') throw error;
-    throw new SpeilError('VALUE_REFUSED', `the mirror refuses a value of ${TableName.toText(target.schema.table)}: ${error.message}`, {
-      hint: error.hint ?? undefined,
-      recovery: error.recovery,
-      cause: error,
-    });
+    throw new SpeilError(
+      'VALUE_REFUSED',
+      `the mirror refuses a value of ${TableName.toText(target.schema.table)}: ${error.message}`,
+      {
+        hint: error.hint ?? undefined,
+        recovery: error.recovery,
+        cause: error,
+      },
+    );
   }
 }
 
 /** A temporary table like the target, with the operation in front. It lives as long as the session. */
 async function ensureStage(writer: Writer, target: WriteTarget): Promise<string> {
-  const columns = target.schema.columns.map((column) => `${ident(column.name)} ${mirrorType(column, target, writer.dialect)}`);
+  const columns = target.schema.columns.map(
+    (column) => `${ident(column.name)} ${mirrorType(column, target, writer.dialect)}`,
+  );
   const definition = `(speil_op "char", ${columns.join(', ')})`;
-  const id = createHash('sha256').update(TableName.toText(targetName(target)) + definition).digest('hex').slice(0, 20);
+  const id = createHash('sha256')
+    .update(TableName.toText(targetName(target)) + definition)
+    .digest('hex')
+    .slice(0, 20);
   const stage = `pg_temp.speil_stage_${id}`;
-  const { there } = await writer.connection.one<{ there: boolean }>(`SELECT to_regclass('${stage}') IS NOT NULL AS there`);
+  const { there } = await writer.connection.one<{ there: boolean }>(
+    `SELECT to_regclass('${stage}') IS NOT NULL AS there`,
+  );
   if (!there) await writer.connection.query(`CREATE TEMP TABLE speil_stage_${id} ${definition}`);
   return stage;
 }

@@ -1,5 +1,5 @@
 import { SpeilError } from '../../core/error.ts';
-import { TableName, type TableSchema } from '../../core/table.ts';
+import type { TableName, TableSchema } from '../../core/table.ts';
 import type {
   AlterStep,
   MirrorDatabase,
@@ -63,14 +63,21 @@ class PostgresMirror implements MirrorDatabase {
 
   async check(): Promise<readonly MissingPrivilege[]> {
     const connection = await this.#session();
-    const row = await connection.one<{ standby: boolean; create: boolean; temp: boolean; me: string; database: string }>(
+    const row = await connection.one<{
+      standby: boolean;
+      create: boolean;
+      temp: boolean;
+      me: string;
+      database: string;
+    }>(
       `SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS standby, current_user AS me, current_database() AS database,
          coalesce(has_schema_privilege(to_regnamespace($1), 'CREATE'), false) AS create,
          has_database_privilege(current_database(), 'TEMP') AS temp`,
       [ident(connection.defaultSchema)],
     );
     const missing: MissingPrivilege[] = [];
-    if (row.standby) missing.push({ what: 'the mirror is read-only', grant: 'name the primary server', required: true });
+    if (row.standby)
+      missing.push({ what: 'the mirror is read-only', grant: 'name the primary server', required: true });
     if (!row.create) {
       const grant = `GRANT CREATE ON SCHEMA ${ident(connection.defaultSchema)} TO ${ident(row.me)};`;
       missing.push({ what: `CREATE on schema ${connection.defaultSchema} of the mirror`, grant, required: true });
@@ -93,7 +100,10 @@ class PostgresMirror implements MirrorDatabase {
   describeForms(schema: TableSchema): readonly string[] {
     return schema.columns
       .filter((column) => column.declaredType.toLowerCase() !== column.type)
-      .map((column) => `${column.name}: ${column.declaredType === '' ? 'no type' : column.declaredType} becomes ${column.type}`);
+      .map(
+        (column) =>
+          `${column.name}: ${column.declaredType === '' ? 'no type' : column.declaredType} becomes ${column.type}`,
+      );
   }
 
   async readMetadata(): Promise<readonly MirroredTable[]> {
@@ -153,7 +163,9 @@ async function lockMirror(connection: PostgresConnection, tenant: string, holder
   const key = literal(`speil mirror ${tenant}`);
   const name = `speil mirror ${tenant}, process ${holder.pid} on ${holder.host} since ${holder.since}`.slice(0, 63);
   await connection.query(`SET application_name = ${literal(name)}`);
-  const { held } = await connection.one<{ held: boolean }>(`SELECT pg_try_advisory_lock(hashtextextended(${key}, 0)) AS held`);
+  const { held } = await connection.one<{ held: boolean }>(
+    `SELECT pg_try_advisory_lock(hashtextextended(${key}, 0)) AS held`,
+  );
   if (held) return;
   const [other] = await connection.query<{ name: string; address: string }>(
     `SELECT a.application_name AS name, coalesce(host(a.client_addr), 'local') AS address FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid

@@ -4,15 +4,28 @@ import { type PostgresTable, TRACKING_SCHEMA } from './introspect.ts';
 import { ident } from './sql.ts';
 
 /** What the login lacks for the database as a whole. */
-export async function missingInDatabase(connection: PostgresConnection, isSetUp: boolean): Promise<readonly MissingPrivilege[]> {
-  const row = await connection.one<{ create: boolean; schema: boolean; standby: boolean; me: string; database: string }>(
+export async function missingInDatabase(
+  connection: PostgresConnection,
+  isSetUp: boolean,
+): Promise<readonly MissingPrivilege[]> {
+  const row = await connection.one<{
+    create: boolean;
+    schema: boolean;
+    standby: boolean;
+    me: string;
+    database: string;
+  }>(
     `SELECT has_database_privilege(current_database(), 'CREATE') AS create, pg_is_in_recovery() AS standby,
        coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = '${TRACKING_SCHEMA}'), false) AS schema,
        current_user AS me, current_database() AS database`,
   );
   const missing: MissingPrivilege[] = [];
   if (row.standby) {
-    missing.push({ what: 'the source is a standby: change tracking cannot be written', grant: 'name the primary server', required: true });
+    missing.push({
+      what: 'the source is a standby: change tracking cannot be written',
+      grant: 'name the primary server',
+      required: true,
+    });
   }
   if (!isSetUp && !row.create && !row.schema) {
     missing.push({
@@ -68,7 +81,11 @@ function missingOf(row: TablePrivileges): readonly MissingPrivilege[] {
   const missing: MissingPrivilege[] = [];
   const need = (holds: boolean, privilege: string, on: string) => {
     if (holds) return;
-    missing.push({ what: `${privilege} on ${on}`, grant: `GRANT ${privilege} ON ${on} TO ${ident(row.me)};`, required: true });
+    missing.push({
+      what: `${privilege} on ${on}`,
+      grant: `GRANT ${privilege} ON ${on} TO ${ident(row.me)};`,
+      required: true,
+    });
   };
   need(row.usage, 'USAGE', `SCHEMA ${ident(row.schema)}`);
   need(row.select, 'SELECT', table);

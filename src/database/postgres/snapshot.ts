@@ -3,12 +3,12 @@ import { Lsn } from '../../core/lsn.ts';
 import type { SourcePosition } from '../../core/position.ts';
 import type { ChangeChunk, CopyChunk } from '../../core/row-batch.ts';
 import { TableName, type TableSchema } from '../../core/table.ts';
-import type { CatchUpTable, SourceSnapshot } from '../source-database.ts';
 import { cutAtRows } from '../row-chunks.ts';
 import { countRows } from '../row-text.ts';
+import type { CatchUpTable, SourceSnapshot } from '../source-database.ts';
 import { sideTable } from './change-tracking.ts';
 import type { PostgresConnection } from './connection.ts';
-import { notVisibleSql, PositionToken, positionAt, type Present, readPresent, Snapshot } from './history.ts';
+import { notVisibleSql, PositionToken, type Present, positionAt, readPresent, Snapshot } from './history.ts';
 import type { KeyColumn, PostgresTable } from './introspect.ts';
 import { ident, identList } from './sql.ts';
 
@@ -56,7 +56,9 @@ export async function openPostgresSnapshot(
       const changed = await findChanged(connection, lockable);
       if (changed.every((table) => toLock.includes(table))) {
         const altered = await findAltered(connection, toLock);
-        const usable = changed.filter((table) => !altered.some((refusal) => TableName.equal(refusal.table, table.schema.table)));
+        const usable = changed.filter(
+          (table) => !altered.some((refusal) => TableName.equal(refusal.table, table.schema.table)),
+        );
         return new PostgresSnapshot(connection, { present, changed: usable, refused: [...refused, ...altered] });
       }
       await connection.query('ROLLBACK');
@@ -111,7 +113,8 @@ async function findChanged(
 ): Promise<readonly TrackedCatchUp[]> {
   if (tables.length === 0) return [];
   const tests = tables.map(
-    (table, index) => `SELECT ${index} AS i WHERE EXISTS (SELECT FROM ${sideTable(table.tracked.n)} WHERE ${sinceSql('speil_xid', table)})`,
+    (table, index) =>
+      `SELECT ${index} AS i WHERE EXISTS (SELECT FROM ${sideTable(table.tracked.n)} WHERE ${sinceSql('speil_xid', table)})`,
   );
   const rows = await connection.query<{ i: number }>(tests.join(' UNION ALL '));
   const found = new Set(rows.map((row) => row.i));
@@ -125,7 +128,10 @@ function sinceSql(column: string, { since, schema }: CatchUpTable): string {
 }
 
 /** Tables that were altered between the reading of their schema and the lock. */
-async function findAltered(connection: PostgresConnection, tables: readonly TrackedCatchUp[]): Promise<readonly Refusal[]> {
+async function findAltered(
+  connection: PostgresConnection,
+  tables: readonly TrackedCatchUp[],
+): Promise<readonly Refusal[]> {
   if (tables.length === 0) return [];
   const oids = tables.flatMap(({ tracked }) => tracked.table.writable.map((relation) => relation.oid));
   const rows = await connection.query<{ oid: number; definition: string }>(

@@ -22,7 +22,14 @@ import { judge, positionAt, readFacts, readPresent, Snapshot } from './history.t
 import { type PostgresTable, readCatalogue } from './introspect.ts';
 import { missingInDatabase, missingOnTables } from './privileges.ts';
 import { openPostgresSnapshot, type TrackedPostgresTable } from './snapshot.ts';
-import { applyTracking, leaveBookmark, pruneTracking, readTracking, removeTracking, setUpTracking } from './tracking-store.ts';
+import {
+  applyTracking,
+  leaveBookmark,
+  pruneTracking,
+  readTracking,
+  removeTracking,
+  setUpTracking,
+} from './tracking-store.ts';
 
 type Dependencies = { readonly clock: Clock; readonly random: Random };
 
@@ -65,12 +72,19 @@ class PostgresSource implements SourceDatabase {
         estimatedRows: table.estimatedRows,
         estimatedBytes: table.estimatedBytes,
         tracked: !isNew,
-        trackingDdl: isNew ? [...beginTrackingDdl(table, 0), ...table.writable.flatMap(enableAlwaysDdl)].map(forPlan) : [],
+        trackingDdl: isNew
+          ? [...beginTrackingDdl(table, 0), ...table.writable.flatMap(enableAlwaysDdl)].map(forPlan)
+          : [],
         missing: missingByTable.get(table.oid) ?? [],
         notes: table.notes,
       };
     };
-    return { tables: catalogue.tables.map(surveyed), excluded: catalogue.excluded, missing, notes: tracking.isSetUp ? [] : SETUP_DDL };
+    return {
+      tables: catalogue.tables.map(surveyed),
+      excluded: catalogue.excluded,
+      missing,
+      notes: tracking.isSetUp ? [] : SETUP_DDL,
+    };
   }
 
   async listTables(selection: TableSelection): Promise<readonly TableName[]> {

@@ -12,9 +12,9 @@ import {
   SENTINEL_XID,
   SETUP_DDL,
   sideTable,
+  TRIGGERS_NOW_SQL,
   type TrackedState,
   type TrackingStep,
-  TRIGGERS_NOW_SQL,
   triggerDdl,
 } from './change-tracking.ts';
 import type { PostgresConnection } from './connection.ts';
@@ -40,14 +40,24 @@ export async function readTracking(connection: PostgresConnection): Promise<Trac
     `SELECT to_regclass('${TRACKING_SCHEMA}.lost') IS NOT NULL AS there`,
   );
   if (!there) return { isSetUp: false, tables: new Map(), triggersNow: new Map() };
-  const rows = await connection.query<{ oid: number; n: number; tracking_id: string; made_for: string; relations: RelationJson[]; intact: boolean }>(
+  const rows = await connection.query<{
+    oid: number;
+    n: number;
+    tracking_id: string;
+    made_for: string;
+    relations: RelationJson[];
+    intact: boolean;
+  }>(
     `SELECT t.relid::bigint::float8 AS oid, t.n, t.tracking_id, t.made_for, to_regclass('${TRACKING_SCHEMA}.change_' || t.n) IS NOT NULL
          AND NOT EXISTS (SELECT FROM ${TRACKING_SCHEMA}.lost l WHERE l.n = t.n) AS intact,
        coalesce((SELECT json_agg(json_build_object('oid', r.relid::bigint, 'filenode', r.filenode, 'definition', r.definition,
          'triggers', r.triggers)) FROM ${TRACKING_SCHEMA}.relation r WHERE r.n = t.n), '[]') AS relations
      FROM ${TRACKING_SCHEMA}.tracked t`,
   );
-  const emptied = await emptiedSideTables(connection, rows.filter((row) => row.intact && isUnlogged(row.made_for)).map((row) => row.n));
+  const emptied = await emptiedSideTables(
+    connection,
+    rows.filter((row) => row.intact && isUnlogged(row.made_for)).map((row) => row.n),
+  );
   const triggers = await connection.query<{ oid: number; triggers: string }>(TRIGGERS_NOW_SQL, [null]);
   return {
     isSetUp: true,
@@ -148,22 +158,33 @@ type StepContext = {
 async function takeStep(connection: PostgresConnection, context: StepContext): Promise<TrackedPostgresTable> {
   const { table, known, step } = context;
   if (known === undefined || step.kind === 'begin') return begin(connection, context);
-  if (step.kind === 'extend') await inTransaction(connection, () => extend(connection, table, known.n, step.added, context.notes));
+  if (step.kind === 'extend')
+    await inTransaction(connection, () => extend(connection, table, known.n, step.added, context.notes));
   if (step.kind === 'refresh') await rememberRelations(connection, known.n, step.relations);
   return { table, n: known.n, trackingId: known.trackingId, isNew: false };
 }
 
-async function begin(connection: PostgresConnection, { table, known, random, notes }: StepContext): Promise<TrackedPostgresTable> {
+async function begin(
+  connection: PostgresConnection,
+  { table, known, random, notes }: StepContext,
+): Promise<TrackedPostgresTable> {
   const trackingId = random.uuid();
   const n = await inTransaction(connection, async () => {
     await connection.query(TRACKING_LOCK);
     if (known !== undefined) await forget(connection, known.n);
-    await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.relation WHERE relid = ANY ($1::oid[])`, [table.writable.map((relation) => relation.oid)]);
+    await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.relation WHERE relid = ANY ($1::oid[])`, [
+      table.writable.map((relation) => relation.oid),
+    ]);
     const next = await connection.one<{ n: number }>(`SELECT nextval('${TRACKING_SCHEMA}.tracked_n')::int AS n`);
     await dropOurTriggers(connection, table.writable);
     for (const sql of beginTrackingDdl(table, next.n)) await connection.query(sql);
     await enableAlways(connection, table.writable, notes);
-    await connection.query(`INSERT INTO ${TRACKING_SCHEMA}.tracked VALUES ($1, $2, $3, $4)`, [next.n, table.oid, trackingId, madeFor(table)]);
+    await connection.query(`INSERT INTO ${TRACKING_SCHEMA}.tracked VALUES ($1, $2, $3, $4)`, [
+      next.n,
+      table.oid,
+      trackingId,
+      madeFor(table),
+    ]);
     await rememberRelations(connection, next.n, table.writable);
     return next.n;
   });
@@ -189,13 +210,18 @@ async function extend(
 }
 
 /** Only the owner may; without it, writes under `session_replication_role = replica` go unseen, and the plan says so. */
-async function enableAlways(connection: PostgresConnection, relations: readonly StoredRelation[], notes: string[]): Promise<void> {
+async function enableAlways(
+  connection: PostgresConnection,
+  relations: readonly StoredRelation[],
+  notes: string[],
+): Promise<void> {
   for (const relation of relations) {
     const { owns } = await connection.one<{ owns: boolean }>(
       "SELECT pg_has_role(relowner, 'USAGE') AS owns FROM pg_class WHERE oid = $1",
       [relation.oid],
     );
-    if (!owns) notes.push(`${relation.schema}.${relation.name}: not its owner, so writes of replication roles are not tracked`);
+    if (!owns)
+      notes.push(`${relation.schema}.${relation.name}: not its owner, so writes of replication roles are not tracked`);
     for (const sql of owns ? enableAlwaysDdl(relation) : []) await connection.query(sql);
   }
 }
@@ -217,7 +243,11 @@ async function forget(connection: PostgresConnection, n: number): Promise<void> 
 }
 
 /** What the relations look like now, in the words of the catalogue query, so that both can be compared. */
-async function rememberRelations(connection: PostgresConnection, n: number, relations: readonly StoredRelation[]): Promise<void> {
+async function rememberRelations(
+  connection: PostgresConnection,
+  n: number,
+  relations: readonly StoredRelation[],
+): Promise<void> {
   await connection.query(
     `INSERT INTO ${TRACKING_SCHEMA}.relation (relid, n, filenode, definition, triggers)
      SELECT r.oid, $1, r.filenode, r.definition, g.triggers
@@ -261,7 +291,9 @@ export async function pruneTracking(connection: PostgresConnection, _deps: { clo
         `DELETE FROM ${sideTable(n)} WHERE speil_xid < '${BigInt(horizon)}' AND speil_xid > '${SENTINEL_XID}'`,
       );
     }
-    await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.bookmark WHERE at < now() - $1 * interval '1 ms'`, [RETENTION_MS]);
+    await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.bookmark WHERE at < now() - $1 * interval '1 ms'`, [
+      RETENTION_MS,
+    ]);
   });
 }
 
@@ -303,4 +335,3 @@ export async function inTransaction<T>(connection: PostgresConnection, work: () 
     throw error;
   }
 }
-
