@@ -1,7 +1,7 @@
+import { dropShadow } from './client/adapt-table.ts';
 import type { Hooks } from './client/hooks.ts';
 import { createMirrorClient } from './client/mirror-client.ts';
 import { type MirrorPlan, planMirroring } from './client/plan.ts';
-import { dropShadow } from './client/adapt-table.ts';
 import type { WipeMode } from './client/write-batches.ts';
 import { SpeilError } from './core/error.ts';
 import { BATCH_BYTES_DEFAULT } from './core/limits.ts';
@@ -81,9 +81,15 @@ function scheduleOf({ follow, everyMs }: MirrorOptions) {
   return everyMs === undefined ? ({ kind: 'once' } as const) : ({ kind: 'every', everyMs } as const);
 }
 
-function readPreferences({ batchBytes = BATCH_BYTES_DEFAULT, skipTables = [], onlyTables = [] }: MirrorOptions): Preferences {
+function readPreferences({
+  batchBytes = BATCH_BYTES_DEFAULT,
+  skipTables = [],
+  onlyTables = [],
+}: MirrorOptions): Preferences {
   if (!isBatchBytes(batchBytes)) {
-    throw new SpeilError('USAGE', `${batchBytes} is not a batch size`, { hint: 'A whole number of bytes from 1000 to 64000000.' });
+    throw new SpeilError('USAGE', `${batchBytes} is not a batch size`, {
+      hint: 'A whole number of bytes from 1000 to 64000000.',
+    });
   }
   return { batchBytes, skipTables, onlyTables };
 }
@@ -96,7 +102,11 @@ export async function plan(options: MirrorOptions): Promise<MirrorPlan> {
   return await planMirroring({ ...ends, preferences, selection: { schemas: options.schemas ?? null }, signal });
 }
 
-export type MirrorStatus = { readonly mirror: string; readonly tenant: string; readonly tables: readonly TableStatus[] };
+export type MirrorStatus = {
+  readonly mirror: string;
+  readonly tenant: string;
+  readonly tables: readonly TableStatus[];
+};
 
 export type TableStatus = {
   readonly table: string;
@@ -150,9 +160,14 @@ export async function resync(
   await using database = await openMirror(address, { tenant });
   const known = await database.readMetadata();
   if (known.length === 0) throw notAMirror(database.display, tenant);
-  const chosen = selectTables(known.map((row) => row.table), { batchBytes: BATCH_BYTES_DEFAULT, skipTables: tables, onlyTables: [] });
+  const chosen = selectTables(
+    known.map((row) => row.table),
+    { batchBytes: BATCH_BYTES_DEFAULT, skipTables: tables, onlyTables: [] },
+  );
   if (chosen.unmatched.length > 0 || chosen.skipped.length === 0) {
-    throw new SpeilError('USAGE', `the mirror has no table ${chosen.unmatched.join(', ')}`, { hint: '`speil status` lists its tables.' });
+    throw new SpeilError('USAGE', `the mirror has no table ${chosen.unmatched.join(', ')}`, {
+      hint: '`speil status` lists its tables.',
+    });
   }
   await database.transaction({ relaxed: false }, async (tx) => {
     for (const row of await tx.readMetadata(chosen.skipped)) {

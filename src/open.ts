@@ -36,7 +36,10 @@ export class Ends implements AsyncDisposable {
     this.mirror = mirror;
   }
 
-  static async open(addresses: { source: string; mirror: string }, options: { tenant: string; readOnly?: boolean }): Promise<Ends> {
+  static async open(
+    addresses: { source: string; mirror: string },
+    options: { tenant: string; readOnly?: boolean },
+  ): Promise<Ends> {
     await using opened = new AsyncDisposableStack();
     const source = opened.use(await openSource(addresses.source));
     const mirror = opened.use(await openMirror(addresses.mirror, options));

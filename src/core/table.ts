@@ -68,7 +68,8 @@ const part = (text: string): string => (/[."]/.test(text) ? `"${text.replaceAll(
 export function keyColumns(schema: TableSchema): readonly ColumnSchema[] {
   return schema.key.map((name) => {
     const column = schema.columns.find((candidate) => candidate.name === name);
-    if (column === undefined) throw new Error(`key column ${name} is not a column of ${TableName.toText(schema.table)}`);
+    if (column === undefined)
+      throw new Error(`key column ${name} is not a column of ${TableName.toText(schema.table)}`);
     return column;
   });
 }

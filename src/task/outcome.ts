@@ -64,7 +64,10 @@ export class CycleOutcome {
 
   record(result: RowDataResult): void {
     const outcome = this.of(result.table);
-    if (result.error !== null) return this.fail(result.table, result.error);
+    if (result.error !== null) {
+      this.fail(result.table, result.error);
+      return;
+    }
     outcome.counts = RowCounts.add(outcome.counts, result.counts);
     outcome.lsn = result.lsn ?? outcome.lsn;
     this.note(result.table, result.notes);
