@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { errorReport, SpeilError } from '../core/error.ts';
 import type { Lsn } from '../core/lsn.ts';
+import type { SourcePosition } from '../core/position.ts';
 import { RowCounts } from '../core/row-batch.ts';
 import { schemaHash } from '../core/schema-hash.ts';
 import { TableName } from '../core/table.ts';
@@ -34,12 +35,16 @@ export async function wipeTable(tx: MirrorTransaction, { schema, start }: WipeRe
   if (shadow !== null) {
     await tx.dropTable({ table: schema.table, shadow });
     await tx.createTable({ schema, shadow, widened: {} }, false);
-    await tx.saveMetadata({ ...held, position: null, nullablePending: [], copy });
+    await tx.saveMetadata({ ...held, position: positionMeanwhile(held, start), nullablePending: [], copy });
     return;
   }
   await emptyInPlace(tx, held, copy.schemaHash, { schema, shadow: null, widened: {} });
   await tx.saveMetadata({ ...freshRow(schema), copy });
 }
+
+/** Readers still have the rows of the old position; one of another lineage no longer counts for anything. */
+const positionMeanwhile = ({ position }: MirroredTable, start: SourcePosition): SourcePosition | null =>
+  position?.lineage === start.lineage ? position : null;
 
 async function emptyInPlace(
   tx: MirrorTransaction,

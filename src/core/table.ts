@@ -4,6 +4,9 @@
  */
 export type TableName = { readonly schema: string | null; readonly name: string };
 
+/** The schema of tables that have none in their name. */
+export const DEFAULT_SCHEMA = 'public';
+
 /** Who wrote `declaredType` and `defaultExpression`, and with it how rows are encoded (see {@link RowFormat}). */
 export type Dialect = 'postgres' | 'sqlite';
 

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { SpeilError } from '../core/error.ts';
 import { BOOKMARK_INTERVAL_MS } from '../core/limits.ts';
 import type { SourcePosition } from '../core/position.ts';
-import { TableName } from '../core/table.ts';
+import { DEFAULT_SCHEMA, TableName } from '../core/table.ts';
 import type { SourceDatabase, TableSelection, TrackedTable } from '../database/source-database.ts';
 import { catchUp } from './catch-up.ts';
 import type { MirrorClientService, TablePosition } from './contract.ts';
@@ -114,8 +114,9 @@ type Tracked = { readonly tracked: readonly TrackedTable[]; readonly leaveAlone:
 /** Chooses the tables, sees that their changes are tracked, and reads their schemas. */
 async function trackTables(context: CycleContext, outcome: CycleOutcome): Promise<Tracked> {
   const { source, selection, preferences, signal } = context;
-  const all = await source.listTables(selection, signal);
-  const chosen = selectTables(all, preferences);
+  const all = await source.listTables({ schemas: null }, signal);
+  const { inSchemas, elsewhere } = bySchema(all, selection);
+  const chosen = selectTables(inSchemas, preferences);
   announce(outcome, chosen);
   const report = await source.enableTracking(chosen.mirrored, signal);
   outcome.note(null, report.notes);
@@ -124,8 +125,21 @@ async function trackTables(context: CycleContext, outcome: CycleOutcome): Promis
     outcome.add({ table, dialect: 'postgres', columns: [], key: [], identity: '' });
     outcome.fail(table, error);
   }
-  const leaveAlone = [...chosen.leftAlone, ...report.refused.map(({ table }) => table)];
+  const leaveAlone = [...elsewhere, ...chosen.leftAlone, ...report.refused.map(({ table }) => table)];
   return { tracked: report.tables, leaveAlone };
+}
+
+type BySchema = { readonly inSchemas: readonly TableName[]; readonly elsewhere: readonly TableName[] };
+
+/** Tables of schemas that were not asked for are left alone: choosing less must not drop what is mirrored. */
+function bySchema(tables: readonly TableName[], { schemas }: TableSelection): BySchema {
+  if (schemas === null) return { inSchemas: tables, elsewhere: [] };
+  const isWanted = (table: TableName) => schemas.includes(table.schema ?? DEFAULT_SCHEMA);
+  const inSchemas = tables.filter(isWanted);
+  if (inSchemas.length > 0) return { inSchemas, elsewhere: tables.filter((table) => !isWanted(table)) };
+  throw new SpeilError('USAGE', `the source has no table in schema ${schemas.join(', ')}`, {
+    hint: 'Names of schemas are taken as they are, also upper and lower case.',
+  });
 }
 
 function announce(outcome: CycleOutcome, chosen: ReturnType<typeof selectTables>): void {

@@ -3,6 +3,7 @@ import { errorReport, SpeilError } from '../core/error.ts';
 import { type CycleContext, isoTime, newTaskMemory, runCycle } from './cycle.ts';
 import type { CycleReport, TaskEvent } from './report.ts';
 import {
+  FAILED_DELAY_MS,
   FOLLOW_DELAY_MS_MIN,
   nextFollowDelayMs,
   nextStartMs,
@@ -73,11 +74,24 @@ async function runUntilDone(context: CycleContext, random: Random, retriesMax: n
 const isPassing = (error: unknown): boolean => error instanceof SpeilError && error.recovery === 'retry';
 
 async function runEvery(context: CycleContext, random: Random, everyMs: number): Promise<CycleReport> {
-  for (;;) {
+  for (let first = true; ; first = false) {
     const startedMs = context.clock.monotonicMs();
-    await runUntilDone(context, random, Number.POSITIVE_INFINITY);
+    await runToldOf(context, random, first);
     const finishedMs = context.clock.monotonicMs();
     await context.clock.sleep(nextStartMs(startedMs, finishedMs, everyMs) - finishedMs, context.signal);
+  }
+}
+
+/**
+ * What hinders the first cycle ends the task: somebody is there to see it. What hinders a later one is told, and the
+ * next cycle tries again. Null for a cycle that failed.
+ */
+async function runToldOf(context: CycleContext, random: Random, first: boolean): Promise<CycleReport | null> {
+  try {
+    return await runUntilDone(context, random, first ? RETRIES_MAX : Number.POSITIVE_INFINITY);
+  } catch (error) {
+    if (first || context.signal.aborted || !(error instanceof SpeilError)) throw error;
+    return null;
   }
 }
 
@@ -86,8 +100,8 @@ async function follow(context: CycleContext, random: Random): Promise<CycleRepor
   let delayMs = FOLLOW_DELAY_MS_MIN;
   for (let first = true; ; first = false) {
     const isQuiet = await isQuietNow(context).catch(() => false);
-    const report = isQuiet ? null : await runUntilDone(first ? context : quietly, random, Number.POSITIVE_INFINITY);
-    delayMs = nextFollowDelayMs(delayMs, report !== null && hasChanges(report));
+    const report = isQuiet ? 'quiet' : await runToldOf(first ? context : quietly, random, first);
+    delayMs = report === null ? FAILED_DELAY_MS : nextFollowDelayMs(delayMs, report !== 'quiet' && hasChanges(report));
     await context.clock.sleep(delayMs, context.signal);
   }
 }

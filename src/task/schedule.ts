@@ -15,6 +15,9 @@ export const FOLLOW_DELAY_MS_MIN = 50;
 /** Rounds that find nothing back off to this. */
 export const FOLLOW_DELAY_MS_MAX = 900;
 
+/** A round that failed for a reason that does not pass by itself is tried again this much later. */
+export const FAILED_DELAY_MS = 30_000;
+
 export const nextFollowDelayMs = (delayMs: number, foundChanges: boolean): number =>
   foundChanges ? FOLLOW_DELAY_MS_MIN : Math.min(delayMs * 2, FOLLOW_DELAY_MS_MAX);
 

@@ -36,15 +36,15 @@ export async function* copyTable(
   const resumed = options.progress === null ? null : (JSON.parse(options.progress) as Progress);
   const relations = table.stores.toSorted((a, b) => a.oid - b.oid);
   const rest = resumed === null ? relations : relations.filter((relation) => relation.oid >= resumed.oid);
-  let progress = JSON.stringify(resumed);
+  let last: CopyChunk = { rows: new Uint8Array(), rowCount: 0, progress: JSON.stringify(resumed), done: false };
   for (const relation of rest) {
     const from = resumed?.oid === relation.oid ? resumed : null;
     for await (const chunk of copyRelation(connection, { table, relation, from }, options)) {
-      progress = chunk.progress;
-      yield chunk;
+      if (last.rowCount > 0) yield last;
+      last = chunk;
     }
   }
-  yield { rows: new Uint8Array(), rowCount: 0, progress, done: true };
+  yield { ...last, done: true };
 }
 
 type RelationCopy = {
