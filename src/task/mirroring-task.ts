@@ -52,7 +52,7 @@ async function runUntilDone(context: CycleContext, random: Random, retriesMax: n
     } catch (error) {
       context.signal.throwIfAborted();
       context.memory.quiet = null;
-      if (!isPassing(error) || attempt > retriesMax) {
+      if (attempt > retriesMax || !isPassing(error, retriesMax)) {
         const finishedAt = isoTime(context.clock);
         context.emit({
           event: 'cycle',
@@ -71,7 +71,11 @@ async function runUntilDone(context: CycleContext, random: Random, retriesMax: n
   }
 }
 
-const isPassing = (error: unknown): boolean => error instanceof SpeilError && error.recovery === 'retry';
+/** A single cycle does not wait for somebody to make room on a disk; a task that goes on does. */
+const isPassing = (error: unknown, retriesMax: number): boolean =>
+  error instanceof SpeilError &&
+  error.recovery === 'retry' &&
+  (error.code !== 'DISK_FULL' || retriesMax === Number.POSITIVE_INFINITY);
 
 async function runEvery(context: CycleContext, random: Random, everyMs: number): Promise<CycleReport> {
   for (let first = true; ; first = false) {
