@@ -98,7 +98,7 @@ function readPreferences({
 export async function plan(options: MirrorOptions): Promise<MirrorPlan> {
   const { tenant = TENANT_DEFAULT, signal = new AbortController().signal } = options;
   const preferences = readPreferences(options);
-  await using ends = await Ends.open(options, { tenant, readOnly: true });
+  await using ends = await Ends.open(options, { tenant, readOnly: true, mayBeMissing: true });
   return await planMirroring({ ...ends, preferences, selection: { schemas: options.schemas ?? null }, signal });
 }
 

@@ -18,8 +18,11 @@ export function openSource(address: string): Promise<SourceDatabase> {
   return location.kind === 'postgres' ? openPostgresSource(location, runtime) : openSqliteSource(location, runtime);
 }
 
+/** `readOnly`: nothing is created or changed. `mayBeMissing`: a file that is not there looks like an empty mirror. */
+export type MirrorOpening = { readonly tenant: string; readonly readOnly?: boolean; readonly mayBeMissing?: boolean };
+
 /** Opens the database that the address names, as the mirror of a tenant. */
-export function openMirror(address: string, options: { tenant: string; readOnly?: boolean }): Promise<MirrorDatabase> {
+export function openMirror(address: string, options: MirrorOpening): Promise<MirrorDatabase> {
   const location = parseLocation(address);
   return location.kind === 'postgres'
     ? openPostgresMirror(location, options)
@@ -36,10 +39,7 @@ export class Ends implements AsyncDisposable {
     this.mirror = mirror;
   }
 
-  static async open(
-    addresses: { source: string; mirror: string },
-    options: { tenant: string; readOnly?: boolean },
-  ): Promise<Ends> {
+  static async open(addresses: { source: string; mirror: string }, options: MirrorOpening): Promise<Ends> {
     await using opened = new AsyncDisposableStack();
     const source = opened.use(await openSource(addresses.source));
     const mirror = opened.use(await openMirror(addresses.mirror, options));
