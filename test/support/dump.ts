@@ -69,7 +69,7 @@ function convert(
   mirrorType: string,
 ): DumpedValue {
   if (value === null || from === to) return value;
-  return to === 'sqlite' ? postgresAsSqlite(value, type) : sqliteAsPostgres(value, mirrorType);
+  return to === 'sqlite' ? postgresAsSqlite(value, type) : sqliteAsPostgres(value, type, mirrorType);
 }
 
 const asComparable = (value: DumpedValue, kind: Dump['kind'], type: string): DumpedValue =>

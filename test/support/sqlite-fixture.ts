@@ -147,6 +147,13 @@ export const metadataRow = (schema: TableSchema, position: MirroredTable['positi
   completedAt: null,
 });
 
+/** The first column of the first row that a query gives. */
+export function firstValue(database: DatabaseSync, sql: string, ...values: readonly string[]): unknown {
+  const statement = database.prepare(sql);
+  statement.setReturnArrays(true);
+  return (statement.get(...values) as unknown as readonly unknown[] | undefined)?.[0];
+}
+
 /** The rows of a table as SQLite prints them exactly, with their storage classes, sorted. */
 export function dumpTable(database: DatabaseSync, table: string): readonly string[] {
   const name = table.replaceAll('"', '""');

@@ -20,7 +20,7 @@ const table = (writable: readonly StoredRelation[]): PostgresTable => ({
   partitioned: writable.length > 1,
   stores: writable,
   writable,
-  key: [{ name: 'id', sideType: 'integer', asText: false, typeOid: 23, typeModifier: -1 }],
+  key: [{ name: 'id', sideType: 'integer', asText: false, respellable: false, typeOid: 23, typeModifier: -1 }],
   mode: 'statement',
   estimatedRows: 0,
   estimatedBytes: 0,

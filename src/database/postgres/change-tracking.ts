@@ -5,13 +5,13 @@ import {
   TRACKING_SCHEMA,
   type TrackingMode,
 } from './introspect.ts';
-import { ident, identList, literal } from './sql.ts';
+import { ident, identList, literal, textOf } from './sql.ts';
 
 /**
  * Change tracking: for each table a side table with the key and the transaction (`xid8`, 64 bits, never reused) of
  * every change, filled by triggers. Statement triggers with transition tables cost a sixth of row triggers.
  *
- *   speil.history      one row: the id of this history, and from which transaction on changes are kept
+ *   speil.history      one row: the id of this history, its server and database, from which transaction on changes are kept
  *   speil.tracked      a row per tracked table: number n, tracking id, what its triggers were made for
  *   speil.relation     a row per relation with triggers: what it looked like when we last looked
  *   speil.bookmark     random ids left by cycles
@@ -22,7 +22,7 @@ import { ident, identList, literal } from './sql.ts';
 export const SETUP_DDL: readonly string[] = [
   `CREATE SCHEMA IF NOT EXISTS ${TRACKING_SCHEMA}`,
   `CREATE TABLE IF NOT EXISTS ${TRACKING_SCHEMA}.history (
-    id text NOT NULL, valid_from xid8 NOT NULL, pruned_at timestamptz NOT NULL, one boolean PRIMARY KEY DEFAULT true CHECK (one))`,
+    id text NOT NULL, server text NOT NULL, valid_from xid8 NOT NULL, pruned_at timestamptz NOT NULL, one boolean PRIMARY KEY DEFAULT true CHECK (one))`,
   `CREATE TABLE IF NOT EXISTS ${TRACKING_SCHEMA}.tracked (
     n integer PRIMARY KEY, relid oid NOT NULL UNIQUE, tracking_id text NOT NULL, made_for text NOT NULL)`,
   `CREATE SEQUENCE IF NOT EXISTS ${TRACKING_SCHEMA}.tracked_n OWNED BY ${TRACKING_SCHEMA}.tracked.n`,
@@ -142,7 +142,7 @@ export function triggerDdl(relation: StoredRelation, mode: TrackingMode, n: numb
       ? []
       : [`CREATE TRIGGER speil_${event.toLowerCase()} AFTER ${event} ${on} FOR EACH ROW ${run}`];
   });
-  return [...rows, `CREATE TRIGGER speil_truncate AFTER TRUNCATE ${on} FOR EACH STATEMENT ${run}`];
+  return [...rows, `CREATE TRIGGER speil_truncate BEFORE TRUNCATE ${on} FOR EACH STATEMENT ${run}`];
 }
 
 export const enableAlwaysDdl = (relation: StoredRelation): readonly string[] =>
@@ -151,7 +151,7 @@ export const enableAlwaysDdl = (relation: StoredRelation): readonly string[] =>
   );
 
 const keyValue = (column: KeyColumn, row: string): string =>
-  `${row}.${ident(column.name)}${column.asText ? '::pg_catalog.text' : ''}`;
+  column.asText ? textOf(`${row}.${ident(column.name)}`) : `${row}.${ident(column.name)}`;
 
 const keyList = (table: PostgresTable, row: string): string =>
   table.key.map((column) => `, ${keyValue(column, row)}`).join('');
@@ -163,17 +163,24 @@ const keyList = (table: PostgresTable, row: string): string =>
  */
 function trackFunctionDdl(table: PostgresTable, n: number): string {
   const into = `INSERT INTO ${sideTable(n)} (speil_xid${table.key.map((column) => `, ${ident(column.name)}`).join('')})`;
-  const marker = `INSERT INTO ${sideTable(n)} (speil_xid) VALUES (${XID});`;
+  const marker = truncateBody(table, into, n);
   const body =
     table.key.length === 0
-      ? marker
+      ? markerSql(n)
       : table.mode === 'row'
         ? rowBody(table, into, marker)
         : statementBody(table, into, marker);
-  return `CREATE FUNCTION ${TRACKING_SCHEMA}.track_${n}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS ${literal(
+  return `CREATE FUNCTION ${TRACKING_SCHEMA}.track_${n}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${textSettings(table)} AS ${literal(
     `BEGIN ${guard(table, n)} ${body} RETURN NULL; END`,
   )}`;
 }
+
+/** Where a key is kept as text, its text must not depend on the session that writes. */
+const textSettings = (table: PostgresTable): string =>
+  table.key.some((column) => column.asText)
+    ? ` SET search_path = pg_catalog SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC'
+      SET bytea_output = 'hex' SET extra_float_digits = 1`
+    : '';
 
 /**
  * A key column that was renamed or got another type must not make the application's writes fail: then the change is
@@ -191,9 +198,24 @@ function guard(table: PostgresTable, n: number): string {
 
 const XID = 'pg_catalog.pg_current_xact_id()';
 
+const markerSql = (n: number): string => `INSERT INTO ${sideTable(n)} (speil_xid) VALUES (${XID});`;
+
+/**
+ * TRUNCATE of the table is one mark. Of a single partition it is the loss of the rows that it holds, unless the whole
+ * table is being truncated: its own trigger ran first.
+ */
+function truncateBody(table: PostgresTable, into: string, n: number): string {
+  if (!table.partitioned) return markerSql(n);
+  const isMarked = `EXISTS (SELECT FROM ${sideTable(n)} WHERE speil_xid = ${XID} AND ${ident(table.key[0]?.name ?? '')} IS NULL)`;
+  const rows = literal(`${into} SELECT ${XID}${keyList(table, 't')} FROM ONLY %I.%I t`);
+  return `IF TG_RELID = ${table.oid} THEN ${markerSql(n)}
+    ELSIF NOT ${isMarked} THEN EXECUTE pg_catalog.format(${rows}, TG_TABLE_SCHEMA, TG_TABLE_NAME); END IF;`;
+}
+
 function statementBody(table: PostgresTable, into: string, marker: string): string {
   const from = (rows: string) => `SELECT ${XID}${keyList(table, rows)} FROM ${rows}`;
-  return `IF TG_OP = 'UPDATE' THEN ${into} ${from('speil_new')} UNION ${from('speil_old')};
+  const union = table.key.some((column) => column.respellable) ? 'UNION ALL' : 'UNION';
+  return `IF TG_OP = 'UPDATE' THEN ${into} ${from('speil_new')} ${union} ${from('speil_old')};
     ELSIF TG_OP = 'INSERT' THEN ${into} ${from('speil_new')};
     ELSIF TG_OP = 'DELETE' THEN ${into} ${from('speil_old')};
     ELSE ${marker} END IF;`;

@@ -1,8 +1,8 @@
 import pg from 'pg';
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import { SpeilError } from '../../core/error.ts';
 import { CONNECT_WAIT_MS, LOCK_WAIT_MS } from '../../core/limits.ts';
 import type { DatabaseLocation } from '../location.ts';
+import { CopyIn, CopyOut } from './copy-protocol.ts';
 import { postgresError } from './errors.ts';
 
 export type PostgresLocation = Extract<DatabaseLocation, { kind: 'postgres' }>;
@@ -128,26 +128,21 @@ export class PostgresConnection implements AsyncDisposable {
    * end leaves the session unusable.
    */
   async *copyOut(sql: string): AsyncGenerator<Buffer> {
-    const stream = this.#client.query(copyTo(sql, { highWaterMark: 512 * 1024 }));
+    const copy = this.#client.query(new CopyOut(sql));
     this.#copying = true;
     try {
-      for await (const piece of stream) yield piece as Buffer;
-      this.#copying = false;
+      yield* copy.pieces();
     } catch (error) {
       throw postgresError(this.#lost ?? error, this.display);
+    } finally {
+      this.#copying = !copy.isOver;
     }
   }
 
   /** `COPY … FROM STDIN` of bytes that are there; answers the number of rows. */
   async copyIn(sql: string, bytes: Uint8Array): Promise<number> {
-    const stream = this.#client.query(copyFrom(sql));
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    stream.once('finish', resolve);
-    stream.once('error', reject);
-    stream.end(bytes);
     try {
-      await promise;
-      return stream.rowCount;
+      return await this.#client.query(new CopyIn(sql, bytes)).done;
     } catch (error) {
       throw postgresError(this.#lost ?? error, this.display);
     }

@@ -104,10 +104,13 @@ const repopulate = (reason: RepopulateReason, explanation: string): Verdict => (
   explanation,
 });
 
+/** Server and database: the part of a lineage that a dump does not take along. */
+export const SERVER_SQL = `'postgres:' || (SELECT system_identifier FROM pg_control_system()) || ':'
+      || (SELECT oid FROM pg_database WHERE datname = current_database())`;
+
 /** Identity needs no privilege: control functions are open to all, the timeline is the start of a WAL file's name. */
 const IDENTITY_SQL = `
-  SELECT 'postgres:' || (SELECT system_identifier FROM pg_control_system()) || ':'
-      || (SELECT oid FROM pg_database WHERE datname = current_database()) AS server,
+  SELECT ${SERVER_SQL} AS server,
     substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline,
     pg_current_snapshot()::text AS snapshot`;
 
@@ -182,3 +185,17 @@ export const positionAt = (present: Present, trackingId: string): SourcePosition
   lineage: lineageOf(present.identity),
   bookmark: present.bookmark,
 });
+
+/**
+ * Commits can be visible before they are on disk (`synchronous_commit = off`). A crash takes them away and their numbers
+ * are given out again, so that a mirror that holds them would never know. What was read is therefore made durable first.
+ */
+export async function makeDurable(connection: PostgresConnection): Promise<void> {
+  const { durable } = await connection.one<{ durable: boolean }>(
+    'SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn() AS durable',
+  );
+  if (durable) return;
+  await connection.query(
+    "BEGIN; SET LOCAL synchronous_commit = local; SELECT pg_logical_emit_message(true, 'speil', ''); COMMIT",
+  );
+}

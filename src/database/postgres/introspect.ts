@@ -30,6 +30,8 @@ export type KeyColumn = {
   readonly sideType: string;
   /** The key is compared as text: its type's equality is not equality of its text (enum, nondeterministic collation). */
   readonly asText: boolean;
+  /** Values that are equal can have different texts (`1.0` and `1.00`), so a change may alter the text alone. */
+  readonly respellable: boolean;
   /** What the catalogue says of the column's type; the trigger stops tracking, not the writer, when it changes. */
   readonly typeOid: number;
   readonly typeModifier: number;
@@ -188,10 +190,14 @@ function toKeyColumn(row: ColumnRow): KeyColumn {
   return {
     name: row.name,
     asText,
+    respellable: !asText && RESPELLABLE.test(row.canonical_type),
     ...type,
     sideType: asText ? 'text COLLATE "C"' : `${row.canonical_type}${collation}`,
   };
 }
+
+const RESPELLABLE =
+  /^(?:(?:numeric|interval.*|bpchar|jsonb)(?:\[\])?|(?:real|double precision)\[\]|num(?:multi)?range(?:\[\])?)$/;
 
 /** Domains compare as their base type does; every other type that is mirrored as text compares in its own way. */
 const baseSpelling = (row: ColumnRow): string =>

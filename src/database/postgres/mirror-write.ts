@@ -50,7 +50,7 @@ async function upsert(connection: PostgresConnection, application: Application):
   const deleted = await deleteStaged(connection, application, 'D');
   const written = await connection.one<{ fresh: number; total: number }>(
     `WITH written AS (
-       INSERT INTO ${table} (${identList(names)}) SELECT ${identList(names)} FROM ${stage} WHERE speil_op = 'U'
+       INSERT INTO ${table} (${identList(names)}) SELECT ${identList(names)} FROM ${stage} WHERE ${operationColumn(schema)} = 'U'
        ON CONFLICT (${identList(schema.key)}) DO UPDATE SET ${names.map((name) => `${ident(name)} = excluded.${ident(name)}`).join(', ')}
        RETURNING xmax = 0 AS fresh)
      SELECT count(*) FILTER (WHERE fresh)::float8 AS fresh, count(*)::float8 AS total FROM written`,
@@ -77,7 +77,7 @@ async function replace(
   const deleted = await deleteStaged(connection, application, 'D');
   const updated = await deleteStaged(connection, application, 'U');
   const total = await connection.execute(
-    `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${stage} WHERE speil_op = 'U'`,
+    `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${stage} WHERE ${operationColumn(schema)} = 'U'`,
   );
   return { inserted: total - updated, updated, deleted };
 }
@@ -89,7 +89,7 @@ const deleteStaged = (
   operation: 'U' | 'D',
 ): Promise<number> =>
   connection.execute(
-    `DELETE FROM ${table} t USING ${stage} s WHERE s.speil_op = '${operation}' AND ${schema.key.map((name) => `t.${ident(name)} = s.${ident(name)}`).join(' AND ')}`,
+    `DELETE FROM ${table} t USING ${stage} s WHERE s.${operationColumn(schema)} = '${operation}' AND ${schema.key.map((name) => `t.${ident(name)} = s.${ident(name)}`).join(' AND ')}`,
   );
 
 /** Rows of a copy as net changes: each with the operation in front. */
@@ -117,12 +117,19 @@ async function copyIn(writer: Writer, sql: string, bytes: Uint8Array, target: Wr
   }
 }
 
+/** A name that no column of the table has. */
+function operationColumn({ columns }: TableSchema): string {
+  let name = 'speil_op';
+  while (columns.some((column) => column.name === name)) name += '_';
+  return name;
+}
+
 /** A temporary table like the target, with the operation in front. It lives as long as the session. */
 async function ensureStage(writer: Writer, target: WriteTarget): Promise<string> {
   const columns = target.schema.columns.map(
     (column) => `${ident(column.name)} ${mirrorType(column, target, writer.dialect)}`,
   );
-  const definition = `(speil_op "char", ${columns.join(', ')})`;
+  const definition = `(${operationColumn(target.schema)} "char", ${columns.join(', ')})`;
   const id = createHash('sha256')
     .update(TableName.toText(targetName(target)) + definition)
     .digest('hex')

@@ -17,6 +17,14 @@ import { ident, literal, qualified } from './sql.ts';
 
 type MirrorOptions = { readonly tenant: string; readonly readOnly?: boolean };
 
+/** From this version on a scale may be negative or larger than the precision. */
+const ANY_SCALE_VERSION = 150000;
+
+function hasUnusualScale(type: string): boolean {
+  const [, precision, scale] = /^numeric\((\d+),(-?\d+)\)/.exec(type) ?? [];
+  return Number(scale) < 0 || Number(scale) > Number(precision);
+}
+
 /** Memory for building keys after a copy; within what a small server has to spare for one session. */
 const KEY_BUILD_MEMORY = '128MB';
 
@@ -139,7 +147,9 @@ class PostgresMirror implements MirrorDatabase {
   #dialect(): MirrorDialect {
     return {
       qualify: (table: TableName) => qualified(table, this.#connection.defaultSchema),
-      hasType: (type) => this.#types.get(bareType(type)) ?? true,
+      hasType: (type) =>
+        (this.#types.get(bareType(type)) ?? true) &&
+        (this.#connection.serverVersion >= ANY_SCALE_VERSION || !hasUnusualScale(type)),
     };
   }
 

@@ -10,7 +10,7 @@ import { sideTable } from './change-tracking.ts';
 import type { PostgresConnection } from './connection.ts';
 import { notVisibleSql, PositionToken, type Present, positionAt, readPresent, Snapshot } from './history.ts';
 import type { KeyColumn, PostgresTable } from './introspect.ts';
-import { ident, identList } from './sql.ts';
+import { ident, identList, textOf } from './sql.ts';
 
 /** A table with its change tracking, as `enableTracking` left it. */
 export type TrackedPostgresTable = {
@@ -217,24 +217,31 @@ class PostgresSnapshot implements SourceSnapshot {
 
 /**
  * Net changes: the keys that changed, each once, joined with the table as it is in this snapshot. No row any more: a
- * delete. Values of the key come from the table where it has the row, since equal keys can be spelled differently.
+ * delete. A key that was only spelled anew (`1.0` to `1.00`) is a delete and a new row, in this order: a mirror of
+ * another kind compares texts.
  */
 function changesSql(catchUp: TrackedCatchUp): string {
   const { table, n } = catchUp.tracked;
   const keys = identList(table.key.map((column) => column.name));
   const first = table.key[0]?.name ?? '';
-  const changed = `SELECT ${keys} FROM ${sideTable(n)} WHERE ${sinceSql('speil_xid', catchUp)} AND ${ident(first)} IS NOT NULL GROUP BY ${keys}`;
+  const respellable = table.key.filter((column) => column.respellable);
+  const texts = respellable.map(({ name }) => `, ${textOf(ident(name))}`).join('');
+  const changed = `SELECT ${keys} FROM ${sideTable(n)} WHERE ${sinceSql('speil_xid', catchUp)} AND ${ident(first)} IS NOT NULL GROUP BY ${keys}${texts}`;
   const columns = table.schema.columns.map((column) => {
     const key = table.key.find((candidate) => candidate.name === column.name);
     return key === undefined ? `t.${ident(column.name)}` : keyValueSql(key);
   });
   return `COPY (SELECT CASE WHEN t.${ident(first)} IS NULL THEN 'D' ELSE 'U' END, ${columns.join(', ')}
     FROM (${changed}) c LEFT JOIN ${table.partitioned ? '' : 'ONLY '}${relationName(table)} t
-      ON ${table.key.map(joinSql).join(' AND ')}) TO STDOUT`;
+      ON ${table.key.map(joinSql).join(' AND ')}${respellable.length === 0 ? '' : ' ORDER BY 1'}) TO STDOUT`;
 }
 
 const keyValueSql = ({ name, asText }: KeyColumn): string =>
   asText ? `c.${ident(name)}` : `coalesce(t.${ident(name)}, c.${ident(name)})`;
 
-const joinSql = ({ name, asText }: KeyColumn): string =>
-  asText ? `t.${ident(name)}::text COLLATE "C" = c.${ident(name)}` : `t.${ident(name)} = c.${ident(name)}`;
+function joinSql({ name, asText, respellable }: KeyColumn): string {
+  const [row, changed] = [`t.${ident(name)}`, `c.${ident(name)}`];
+  if (asText) return `${textOf(row)} = ${changed}`;
+  const equal = `${row} = ${changed}`;
+  return respellable ? `${equal} AND ${textOf(row)} = ${textOf(changed)}` : equal;
+}

@@ -18,7 +18,7 @@ import type {
 import { beginTrackingDdl, enableAlwaysDdl, judgeTracking, SETUP_DDL } from './change-tracking.ts';
 import { PostgresConnection, type PostgresLocation } from './connection.ts';
 import { copyTable } from './copy.ts';
-import { judge, positionAt, readFacts, readPresent, Snapshot } from './history.ts';
+import { judge, makeDurable, positionAt, readFacts, readPresent, Snapshot } from './history.ts';
 import { type PostgresTable, readCatalogue } from './introspect.ts';
 import { missingInDatabase, missingOnTables } from './privileges.ts';
 import { openPostgresSnapshot, type TrackedPostgresTable } from './snapshot.ts';
@@ -119,16 +119,26 @@ class PostgresSource implements SourceDatabase {
   }
 
   async copyStart(table: TableSchema): Promise<SourcePosition> {
-    return positionAt(await readPresent(await this.#connection()), table.identity);
+    const control = await this.#connection();
+    const present = await readPresent(control);
+    await makeDurable(control);
+    return positionAt(present, table.identity);
   }
 
   async *copy(table: TableSchema, options: CopyOptions): AsyncGenerator<CopyChunk> {
-    yield* copyTable(await this.#readerConnection(), this.#find(table.table).table, options);
+    for await (const chunk of copyTable(await this.#readerConnection(), this.#find(table.table).table, options)) {
+      await makeDurable(await this.#connection());
+      yield chunk;
+    }
   }
 
   async openSnapshot(tables: readonly CatchUpTable[], signal: AbortSignal): Promise<SourceSnapshot> {
     const found = tables.map((table) => ({ ...table, tracked: this.#find(table.schema.table) }));
-    return openPostgresSnapshot(await this.#readerConnection(), found, signal);
+    await using opened = new AsyncDisposableStack();
+    const snapshot = opened.use(await openPostgresSnapshot(await this.#readerConnection(), found, signal));
+    await makeDurable(await this.#connection());
+    opened.move();
+    return snapshot;
   }
 
   async isUnchangedSince(lastSnapshot: string): Promise<boolean> {

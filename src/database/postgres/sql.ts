@@ -14,3 +14,6 @@ export const qualified = (table: TableName, defaultSchema: string): string =>
   `${ident(table.schema ?? defaultSchema)}.${ident(table.name)}`;
 
 export const identList = (names: readonly string[]): string => names.map(ident).join(', ');
+
+/** A value, not null, exactly as PostgreSQL prints it. A cast to text would take the blanks at the end of a `bpchar`. */
+export const textOf = (value: string): string => `(pg_catalog.concat(${value}) COLLATE pg_catalog."C")`;

@@ -18,6 +18,7 @@ import {
   triggerDdl,
 } from './change-tracking.ts';
 import type { PostgresConnection } from './connection.ts';
+import { SERVER_SQL } from './history.ts';
 import { type PostgresTable, type StoredRelation, TRACKING_SCHEMA } from './introspect.ts';
 import type { TrackedPostgresTable } from './snapshot.ts';
 import { ident } from './sql.ts';
@@ -92,9 +93,16 @@ async function emptiedSideTables(connection: PostgresConnection, numbers: readon
   return new Set(rows.map((row) => row.n));
 }
 
-/** Makes the schema `speil` when it is not there. */
+/** Makes the schema `speil` when it is not there, and makes it this database's own when it came from another. */
 export async function setUpTracking(connection: PostgresConnection, random: Random): Promise<void> {
-  if ((await readIsSetUp(connection)) === true) return;
+  if (!(await readIsSetUp(connection))) return beginHistory(connection, random);
+  const { moved } = await connection.one<{ moved: boolean }>(
+    `SELECT server <> ${SERVER_SQL} AS moved FROM ${TRACKING_SCHEMA}.history`,
+  );
+  if (moved) await inTransaction(connection, () => settleHistory(connection));
+}
+
+async function beginHistory(connection: PostgresConnection, random: Random): Promise<void> {
   await inTransaction(connection, async () => {
     await connection.query(TRACKING_LOCK);
     const { there } = await connection.one<{ there: boolean }>(
@@ -102,11 +110,32 @@ export async function setUpTracking(connection: PostgresConnection, random: Rand
     );
     for (const sql of there ? SETUP_DDL.slice(1) : SETUP_DDL) await connection.query(sql);
     await connection.query(
-      `INSERT INTO ${TRACKING_SCHEMA}.history (id, valid_from, pruned_at)
-       VALUES ($1, pg_current_xact_id(), now()) ON CONFLICT DO NOTHING`,
+      `INSERT INTO ${TRACKING_SCHEMA}.history (id, server, valid_from, pruned_at)
+       VALUES ($1, ${SERVER_SQL}, pg_current_xact_id(), now()) ON CONFLICT DO NOTHING`,
       [random.uuid()],
     );
   });
+}
+
+/**
+ * A dump or a copied database brought the tracking along. Numbers of transactions and objects are others here, so that
+ * tracking of every table has to begin anew; its triggers, which work, stay until then. The bookmarks stay for good: by
+ * them the mirrors of the old place are known.
+ */
+async function settleHistory(connection: PostgresConnection): Promise<void> {
+  await connection.query(TRACKING_LOCK);
+  await connection.query(`UPDATE ${TRACKING_SCHEMA}.bookmark SET xid = '0', horizon = '0'`);
+  const tables = await connection.query<{ n: number; tracking_id: string; relid: string | null }>(
+    `SELECT n, tracking_id, (SELECT min(g.tgrelid)::text FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+       WHERE NOT c.relispartition AND g.tgfoid = to_regproc('${TRACKING_SCHEMA}.track_' || n)) AS relid
+     FROM ${TRACKING_SCHEMA}.tracked`,
+  );
+  for (const { n, tracking_id, relid } of tables) {
+    if (relid === null) await forget(connection, n);
+    else await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.tracked WHERE n = $1 OR relid = $2`, [n, relid]);
+    if (relid !== null) await connection.query(`INSERT INTO ${TRACKING_SCHEMA}.tracked VALUES ($1, $2, $3, '[]')`, [n, relid, tracking_id]);
+  }
+  await connection.query(`UPDATE ${TRACKING_SCHEMA}.history SET server = ${SERVER_SQL}, valid_from = pg_current_xact_id()`);
 }
 
 async function readIsSetUp(connection: PostgresConnection): Promise<boolean> {
