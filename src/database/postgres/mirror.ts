@@ -75,12 +75,14 @@ class PostgresMirror implements MirrorDatabase {
       standby: boolean;
       create: boolean;
       temp: boolean;
+      schemas: boolean;
       me: string;
       database: string;
     }>(
       `SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS standby, current_user AS me, current_database() AS database,
          coalesce(has_schema_privilege(to_regnamespace($1), 'CREATE'), false) AS create,
-         has_database_privilege(current_database(), 'TEMP') AS temp`,
+         has_database_privilege(current_database(), 'TEMP') AS temp,
+         has_database_privilege(current_database(), 'CREATE') AS schemas`,
       [ident(connection.defaultSchema)],
     );
     const missing: MissingPrivilege[] = [];
@@ -89,6 +91,14 @@ class PostgresMirror implements MirrorDatabase {
     if (!row.create) {
       const grant = `GRANT CREATE ON SCHEMA ${ident(connection.defaultSchema)} TO ${ident(row.me)};`;
       missing.push({ what: `CREATE on schema ${connection.defaultSchema} of the mirror`, grant, required: true });
+    }
+    if (!row.schemas) {
+      const grant = `GRANT CREATE ON DATABASE ${ident(row.database)} TO ${ident(row.me)};`;
+      missing.push({
+        what: 'CREATE on the mirror database, for tables of other schemas than public',
+        grant,
+        required: false,
+      });
     }
     if (!row.temp) {
       const grant = `GRANT TEMP ON DATABASE ${ident(row.database)} TO ${ident(row.me)};`;

@@ -1,6 +1,8 @@
 import type { Clock, Random } from '../../core/clock.ts';
 import { SpeilError } from '../../core/error.ts';
 import { RETENTION_MS } from '../../core/limits.ts';
+import { TableName } from '../../core/table.ts';
+import type { MissingPrivilege } from '../source-database.ts';
 import {
   beginTrackingDdl,
   enableAlwaysDdl,
@@ -20,6 +22,7 @@ import {
 import type { PostgresConnection } from './connection.ts';
 import { SERVER_SQL } from './history.ts';
 import { type PostgresTable, type StoredRelation, TRACKING_SCHEMA } from './introspect.ts';
+import { missingInDatabase, missingOnTables } from './privileges.ts';
 import type { TrackedPostgresTable } from './snapshot.ts';
 import { ident } from './sql.ts';
 
@@ -103,6 +106,7 @@ export async function setUpTracking(connection: PostgresConnection, random: Rand
 }
 
 async function beginHistory(connection: PostgresConnection, random: Random): Promise<void> {
+  refuseIfMissing('the source', await missingInDatabase(connection, false));
   await inTransaction(connection, async () => {
     await connection.query(TRACKING_LOCK);
     const { there } = await connection.one<{ there: boolean }>(
@@ -119,8 +123,8 @@ async function beginHistory(connection: PostgresConnection, random: Random): Pro
 
 /**
  * A dump or a copied database brought the tracking along. Numbers of transactions and objects are others here, so that
- * tracking of every table has to begin anew; its triggers, which work, stay until then. The bookmarks stay for good: by
- * them the mirrors of the old place are known.
+ * tracking of every table has to begin anew; its triggers, which work, stay until then. The bookmarks stay too: by them
+ * the mirrors of the old place are known.
  */
 async function settleHistory(connection: PostgresConnection): Promise<void> {
   await connection.query(TRACKING_LOCK);
@@ -133,9 +137,16 @@ async function settleHistory(connection: PostgresConnection): Promise<void> {
   for (const { n, tracking_id, relid } of tables) {
     if (relid === null) await forget(connection, n);
     else await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.tracked WHERE n = $1 OR relid = $2`, [n, relid]);
-    if (relid !== null) await connection.query(`INSERT INTO ${TRACKING_SCHEMA}.tracked VALUES ($1, $2, $3, '[]')`, [n, relid, tracking_id]);
+    if (relid !== null)
+      await connection.query(`INSERT INTO ${TRACKING_SCHEMA}.tracked VALUES ($1, $2, $3, '[]')`, [
+        n,
+        relid,
+        tracking_id,
+      ]);
   }
-  await connection.query(`UPDATE ${TRACKING_SCHEMA}.history SET server = ${SERVER_SQL}, valid_from = pg_current_xact_id()`);
+  await connection.query(
+    `UPDATE ${TRACKING_SCHEMA}.history SET server = ${SERVER_SQL}, valid_from = pg_current_xact_id()`,
+  );
 }
 
 async function readIsSetUp(connection: PostgresConnection): Promise<boolean> {
@@ -165,6 +176,7 @@ export async function applyTracking(
     const known = state.tables.get(table.oid);
     const step = judgeTracking(table, known, state.triggersNow);
     try {
+      if (step.kind === 'begin' || step.kind === 'extend') await requirePrivileges(connection, table);
       tracked.push(await takeStep(connection, { table, known, step, random, notes }));
     } catch (error) {
       if (isFatal(error)) throw error;
@@ -172,6 +184,24 @@ export async function applyTracking(
     }
   }
   return { tracked, refused, notes };
+}
+
+/** Looked at before anything is tried, so that the answer is a statement to type. */
+async function requirePrivileges(connection: PostgresConnection, table: PostgresTable): Promise<void> {
+  const missing = (await missingOnTables(connection, [table])).get(table.oid) ?? [];
+  refuseIfMissing(TableName.toText(table.schema.table), missing);
+}
+
+function refuseIfMissing(what: string, missing: readonly MissingPrivilege[]): void {
+  const required = missing.filter((privilege) => privilege.required);
+  if (required.length === 0) return;
+  throw new SpeilError(
+    'PRIVILEGE_MISSING',
+    `${what} cannot be mirrored: ${required.map((one) => one.what).join(', ')} is missing`,
+    {
+      hint: required.map((one) => one.grant).join(' '),
+    },
+  );
 }
 
 const isFatal = (error: unknown): boolean => error instanceof SpeilError && error.code === 'CONNECTION_LOST';
@@ -314,17 +344,26 @@ export async function pruneTracking(connection: PostgresConnection, _deps: { clo
     await connection.query(`UPDATE ${TRACKING_SCHEMA}.history SET pruned_at = now()`);
     const horizon = due[0]?.horizon;
     if (horizon == null) return;
-    await connection.query(`UPDATE ${TRACKING_SCHEMA}.history SET valid_from = '${BigInt(horizon)}'`);
-    for (const { n } of await connection.query<{ n: number }>(`SELECT n FROM ${TRACKING_SCHEMA}.tracked`)) {
+    await connection.query(
+      `UPDATE ${TRACKING_SCHEMA}.history SET valid_from = greatest(valid_from, '${BigInt(horizon)}')`,
+    );
+    const there = `SELECT n FROM ${TRACKING_SCHEMA}.tracked WHERE to_regclass('${TRACKING_SCHEMA}.change_' || n) IS NOT NULL`;
+    for (const { n } of await connection.query<{ n: number }>(there)) {
       await connection.query(
         `DELETE FROM ${sideTable(n)} WHERE speil_xid < '${BigInt(horizon)}' AND speil_xid > '${SENTINEL_XID}'`,
       );
     }
-    await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.bookmark WHERE at < now() - $1 * interval '1 ms'`, [
-      RETENTION_MS,
-    ]);
+    await connection.query(PRUNE_BOOKMARKS_SQL, [RETENTION_MS]);
   });
 }
+
+/**
+ * A bookmark is needed for as long as a position that counts may have it as its last: until the one after it is older
+ * than the changes that are kept.
+ */
+const PRUNE_BOOKMARKS_SQL = `
+  DELETE FROM ${TRACKING_SCHEMA}.bookmark WHERE at < now() - $1 * interval '1 ms' AND xid < (
+    SELECT b.xid FROM ${TRACKING_SCHEMA}.bookmark b, ${TRACKING_SCHEMA}.history h WHERE b.xid < h.valid_from ORDER BY b.xid DESC LIMIT 1)`;
 
 async function forgetVanished(connection: PostgresConnection): Promise<void> {
   const gone = await connection.query<{ n: number }>(
