@@ -2,7 +2,7 @@ import type { Random } from '../../core/clock.ts';
 import type { Connection } from './connection.ts';
 import { hasNullKey, type SqliteTable } from './introspect.ts';
 import { quoteName } from './sql-text.ts';
-import { sideTable, sideTableSql, type Trigger, triggerPrefix, triggersOf } from './triggers.ts';
+import { sideTable, sideTableSql, type Trigger, trackedNumber, triggersOf } from './triggers.ts';
 
 /** A row of `speil_tracked`. */
 export type Tracking = {
@@ -52,17 +52,19 @@ export function ensureCatalog(connection: Connection, random: Random): void {
   connection.run('INSERT INTO speil_history SELECT ? WHERE NOT EXISTS (SELECT 1 FROM speil_history)', random.uuid());
 }
 
-/** The triggers that are there, by name. */
-export function readTriggers(connection: Connection): ReadonlyMap<string, Trigger & { readonly table: string }> {
-  const rows = connection.all(
-    `SELECT name, sql, tbl_name FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'speil\\_%' ESCAPE '\\'`,
-  );
-  return new Map(
-    rows.map(([name, sql, table]) => [String(name), { name: String(name), sql: String(sql), table: String(table) }]),
-  );
+/** The SQL of the triggers that are there, by the number of their table and their name. */
+export type Triggers = ReadonlyMap<number, ReadonlyMap<string, string>>;
+
+export function readTriggers(connection: Connection): Triggers {
+  const found = new Map<number, Map<string, string>>();
+  for (const [name, sql] of connection.all(`SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'`)) {
+    const n = trackedNumber(String(name));
+    if (n !== null) found.set(n, (found.get(n) ?? new Map<string, string>()).set(String(name), String(sql)));
+  }
+  return found;
 }
 
-export type Triggers = ReturnType<typeof readTriggers>;
+const namesOf = (triggers: Triggers, n: number): readonly string[] => [...(triggers.get(n)?.keys() ?? [])];
 
 /** A table is tracked by its key unless there is none or a row has a null in it. */
 export const isKeyed = (connection: Connection, table: SqliteTable): boolean =>
@@ -70,14 +72,25 @@ export const isKeyed = (connection: Connection, table: SqliteTable): boolean =>
 
 /** True when every change since tracking began must have been seen. */
 export function isComplete(tracking: Tracking, table: SqliteTable, triggers: Triggers): boolean {
-  const expected = triggersOf(tracking.n, table, tracking.keyed);
-  return expected.every(({ name, sql }) => triggers.get(name)?.sql === sql);
+  const there = triggers.get(tracking.n);
+  return expectedTriggers(tracking, table).every(({ name, sql }) => there?.get(name) === sql);
 }
 
 /** Triggers for indexes that are gone: they do no harm but cost time. */
 export function superfluous(tracking: Tracking, table: SqliteTable, triggers: Triggers): readonly string[] {
-  const expected = new Set(triggersOf(tracking.n, table, tracking.keyed).map((trigger) => trigger.name));
-  return [...triggers.keys()].filter((name) => name.startsWith(triggerPrefix(tracking.n)) && !expected.has(name));
+  const expected = new Set(expectedTriggers(tracking, table).map((trigger) => trigger.name));
+  return namesOf(triggers, tracking.n).filter((name) => !expected.has(name));
+}
+
+const expectations = new WeakMap<SqliteTable, { readonly id: string; readonly triggers: readonly Trigger[] }>();
+
+/** The triggers of a table, made once as long as neither it nor its tracking changes. */
+function expectedTriggers({ id, n, keyed }: Tracking, table: SqliteTable): readonly Trigger[] {
+  const known = expectations.get(table);
+  if (known?.id === id) return known.triggers;
+  const triggers = triggersOf(n, table, keyed);
+  expectations.set(table, { id, triggers });
+  return triggers;
 }
 
 /** SQL that makes a table tracked. */
@@ -103,7 +116,7 @@ export function startTracking(connection: Connection, table: SqliteTable, random
 
 /** Ends tracking of a table, whatever became of it; answers what was removed. Inside a write transaction. */
 export function stopTracking(connection: Connection, tracking: Tracking): readonly string[] {
-  const names = [...readTriggers(connection).keys()].filter((name) => name.startsWith(triggerPrefix(tracking.n)));
+  const names = namesOf(readTriggers(connection), tracking.n);
   for (const name of names) connection.exec(`DROP TRIGGER ${quoteName(name)}`);
   connection.exec(`DROP TABLE IF EXISTS ${sideTable(tracking.n)}`);
   connection.run('DELETE FROM speil_tracked WHERE n = ?', BigInt(tracking.n));

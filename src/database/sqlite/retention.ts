@@ -25,10 +25,9 @@ export function prune(connection: Connection, now: number): void {
   }
 }
 
-/** The last change always stays: by its tag a mirror that has it is recognised. */
+/** The change that was the last one then stays: by its tag a mirror that has it is recognised. */
 function pruneTable(connection: Connection, { n }: Tracking, oldest: bigint): void {
   const reached = connection.value('SELECT max(lsn) FROM speil_clock WHERE n = ? AND at < ?', BigInt(n), oldest);
   if (reached === null) return;
-  const table = sideTable(n);
-  connection.run(`DELETE FROM ${table} WHERE lsn < ? AND lsn < (SELECT max(lsn) FROM ${table})`, reached);
+  connection.run(`DELETE FROM ${sideTable(n)} WHERE lsn < ?`, reached);
 }

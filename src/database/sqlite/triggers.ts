@@ -6,7 +6,10 @@ import { quoteName } from './sql-text.ts';
 export type Trigger = { readonly name: string; readonly sql: string };
 
 export const sideTable = (n: number): string => `speil_change_${n}`;
-export const triggerPrefix = (n: number): string => `speil_${n}_`;
+const triggerPrefix = (n: number): string => `speil_${n}_`;
+/** The number of the tracked table that a trigger belongs to; null for triggers that are not ours. */
+export const trackedNumber = (trigger: string): number | null =>
+  Number(/^speil_(\d+)_/.exec(trigger)?.[1] ?? 0) || null;
 /** The columns of a side table that hold the key. They have no type, so that values stay as they are. */
 export const sideKey = (index: number): string => `k${index + 1}`;
 
