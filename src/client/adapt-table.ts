@@ -30,7 +30,12 @@ async function adapt(
   const adaptation = planAdaptation(held.schema, schema);
   if (adaptation.kind === 'none') return keep(schema, held);
   if (adaptation.kind === 'rebuild') return rebuild(tx, schema, held, adaptation.reason);
-  return alter(tx, schema, held, adaptation.steps);
+  try {
+    return await alter(tx, schema, held, adaptation.steps);
+  } catch (error) {
+    if (!(error instanceof SpeilError) || error.code !== 'VALUE_REFUSED') throw error;
+    return rebuild(tx, schema, held, error.message);
+  }
 }
 
 const answer = (

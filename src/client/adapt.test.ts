@@ -84,7 +84,18 @@ test('dropped and added under the same name is not the same column', () => {
 
 test('without numbers, columns that vanish and appear at once rebuild the table', () => {
   const unnumbered = person([column('id', null), column('name', null)]);
-  assert.match(reasonFor(person([column('id', null), column('title', null)]), unnumbered), /renamed or exchanged/);
+  assert.match(reasonFor(person([column('id', null), column('title', null)]), unnumbered), /renamed, exchanged/);
+});
+
+test('without numbers, only columns that are added last or dropped are altered in place', () => {
+  const plain = (...names: readonly string[]) => person(names.map((name) => column(name, null)));
+  const kinds = (next: TableSchema) =>
+    (stepsTo(next, plain('id', 'a', 'b')) as { kind: string }[]).map((step) => step.kind);
+  assert.deepEqual(kinds(plain('id', 'a', 'b', 'c')), ['add-column']);
+  assert.deepEqual(kinds(plain('id', 'b')), ['drop-column']);
+  assert.match(reasonFor(plain('id', 'b', 'a'), plain('id', 'a', 'b')), /exchanged/);
+  const anew = person([column('id', null), column('a', null, { defaultExpression: '3' })]);
+  assert.match(reasonFor(anew, plain('id', 'a')), /made anew/);
 });
 
 test('nullability and default change in place', () => {

@@ -30,7 +30,7 @@ function reasonToRebuild(held: TableSchema, next: TableSchema): string | null {
   const unfillable = pairs.added.find((column) => column.fill.kind === 'unknown');
   if (unfillable !== undefined) return `column ${unfillable.name} was added with values that only the source knows`;
   const unnumbered = next.columns.some((column) => column.id === null);
-  if (unnumbered && pairs.added.length > 0 && pairs.dropped.length > 0) return 'columns were renamed or exchanged';
+  if (unnumbered && !isPlainlyAltered(pairs, held)) return 'columns were renamed, exchanged or made anew';
   if (keepsNothing(pairs)) return 'all its columns were exchanged';
   return null;
 }
@@ -60,6 +60,17 @@ function pairColumns(held: TableSchema, next: TableSchema): ColumnPairs {
     added: next.columns.filter((column) => !kept.some(([, after]) => after === column)),
     dropped: held.columns.filter((column) => !kept.some(([before]) => before === column)),
   };
+}
+
+/**
+ * Without numbers a column is known by its name alone. Columns that were only added, or only dropped, leave the others
+ * as they are and in their places; anything else may be a new column under an old name.
+ */
+function isPlainlyAltered({ kept, added, dropped }: ColumnPairs, held: TableSchema): boolean {
+  if (added.length > 0 && dropped.length > 0) return false;
+  const isSame = kept.every(([before, after]) => JSON.stringify(before) === JSON.stringify(after));
+  const places = kept.map(([before]) => held.columns.indexOf(before));
+  return isSame && places.every((place, index) => index === 0 || place > (places[index - 1] ?? 0));
 }
 
 const keepsNothing = (pairs: ColumnPairs): boolean => pairs.kept.length === 0 && pairs.dropped.length > 0;

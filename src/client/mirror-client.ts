@@ -31,7 +31,7 @@ export type MirrorClientOptions = {
 export function createMirrorClient(options: MirrorClientOptions): MirrorClientService {
   const { mirror, clock, hooks = {}, wipeMode = 'shadow' } = options;
   return {
-    authenticate: async () => authenticate(await mirror.readMetadata(), options.build),
+    authenticate: async () => authenticate(await mirror.heldHistories(), options.build),
     tableSchema: async (request) => {
       const answer = await mirror.transaction({ relaxed: true }, (tx) => tableSchema(tx, request));
       return { ...answer, tables: await runBeforeTable(answer.tables, hooks, clock) };
@@ -61,15 +61,13 @@ export function createMirrorClient(options: MirrorClientOptions): MirrorClientSe
   };
 }
 
-function authenticate(rows: readonly MirroredTable[], build: string): AuthenticateAnswer {
-  return { supportedInterface: 1, build, clientState: '', doNotReplicate: null, held: distinctPositions(rows) };
-}
-
-/** One position for each lineage and bookmark: what decides whether the mirror belongs to a source. */
-function distinctPositions(rows: readonly MirroredTable[]): readonly SourcePosition[] {
-  const held = rows.flatMap((row) => [row.position, row.copy?.start ?? null]).filter((position) => position !== null);
-  return [...new Map(held.map((position) => [`${position.lineage} ${position.bookmark}`, position])).values()];
-}
+const authenticate = (held: readonly SourcePosition[], build: string): AuthenticateAnswer => ({
+  supportedInterface: 1,
+  build,
+  clientState: '',
+  doNotReplicate: null,
+  held,
+});
 
 async function tableSchema(tx: MirrorTransaction, request: TableSchemaRequest): Promise<TableSchemaAnswer> {
   await tx.ensureMetadata();
@@ -114,8 +112,8 @@ async function runBeforeTable(
 
 /** The rows are at the new state now; a column that held nulls before may be NOT NULL at last. */
 async function setPendingNotNulls(tx: MirrorTransaction): Promise<void> {
-  for (const row of await tx.readMetadata()) {
-    if (row.nullablePending.length === 0 || row.position === null) continue;
+  for (const row of await tx.readPendingMetadata()) {
+    if (row.position === null) continue;
     const left: string[] = [];
     for (const name of row.nullablePending) {
       const column = row.schema.columns.find((candidate) => candidate.name === name);

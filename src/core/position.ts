@@ -15,6 +15,11 @@ export type SourcePosition = {
   readonly bookmark: string | null;
 };
 
+/** One position for each lineage and bookmark among them: enough to tell whose mirror it is. */
+export const distinctHistories = (positions: readonly SourcePosition[]): readonly SourcePosition[] => [
+  ...new Map(positions.map((position) => [`${position.lineage} ${position.bookmark}`, position])).values(),
+];
+
 /** What the source says of a position that a mirror holds. */
 export type Verdict =
   | { readonly kind: 'continue' }

@@ -29,6 +29,8 @@ export interface MirrorDatabase extends AsyncDisposable {
   describeAlter(target: WriteTarget, step: AlterStep): readonly string[];
   /** Columns whose values take another form here, in words for the plan ("numeric becomes text"). */
   describeForms(schema: TableSchema): readonly string[];
+  /** A position for each lineage and bookmark that the mirror holds, those of standing copies among them. */
+  heldHistories(): Promise<readonly SourcePosition[]>;
   /** The rows of the metadata table; empty when there is none. Works on a read-only mirror. */
   readMetadata(): Promise<readonly MirroredTable[]>;
 }
@@ -99,6 +101,8 @@ export interface MirrorTransaction {
   ensureMetadata(): Promise<void>;
   /** All rows, or those of the tables named. */
   readMetadata(tables?: readonly TableName[]): Promise<readonly MirroredTable[]>;
+  /** The rows whose `nullablePending` is not empty. */
+  readPendingMetadata(): Promise<readonly MirroredTable[]>;
   saveMetadata(row: MirroredTable): Promise<void>;
   forgetMetadata(table: TableName): Promise<void>;
   /** Notes in every row that has a position that a cycle completed at this time (UTC, ISO 8601). */

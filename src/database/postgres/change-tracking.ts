@@ -1,10 +1,5 @@
-import {
-  type KeyColumn,
-  type PostgresTable,
-  type StoredRelation,
-  TRACKING_SCHEMA,
-  type TrackingMode,
-} from './introspect.ts';
+import { TRACKING_SCHEMA } from './catalogue-sql.ts';
+import type { KeyColumn, PostgresTable, StoredRelation, TrackingMode } from './introspect.ts';
 import { ident, identList, literal, textOf } from './sql.ts';
 
 /**

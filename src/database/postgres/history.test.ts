@@ -7,12 +7,14 @@ import { type HistoryFacts, judge, lineageOf, notVisibleSql, PositionToken, Snap
 
 const identity = { server: 'postgres:7:5', historyId: 'h', timeline: '00000001' };
 
+const orders = { schema: null, name: 'orders' };
+
 const facts = (more: Partial<HistoryFacts> = {}): HistoryFacts => ({
   identity,
   snapshot: Snapshot.parse('1000:1000:'),
   validFrom: 100n,
   bookmarks: new Map([['b', 499n]]),
-  trackingIds: new Set(['t']),
+  trackingIds: new Map([['t', 'orders']]),
   ...more,
 });
 
@@ -34,7 +36,7 @@ function held({
 }
 
 const verdict = (position: SourcePosition, known = facts()): string => {
-  const result = judge(position, true, known);
+  const result = judge(position, orders, known);
   return result.kind === 'repopulate' ? result.reason : result.kind;
 };
 
@@ -43,6 +45,7 @@ test('the decisions of docs/change-tracking.md', () => {
   assert.equal(verdict(held({ snapshot: '2000:2000:' })), 'ahead');
   assert.equal(verdict(held({ bookmark: 'unknown' })), 'history-lost');
   assert.equal(verdict(held({ trackingId: 'older' })), 'tracking-was-off');
+  assert.equal(verdict(held(), facts({ trackingIds: new Map([['t', 'renamed since']]) })), 'tracking-was-off');
   assert.equal(verdict(held({ snapshot: '50:60:' })), 'retention');
   assert.equal(verdict(held({ lineage: 'postgres:7:5:other' })), 'history-lost');
   assert.equal(verdict(held({ lineage: 'postgres:8:5:h' })), 'moved');
@@ -61,7 +64,7 @@ test('a bookmark may be gone with the changes of its time, but then they are too
 });
 
 test('without a table only the lineage counts', () => {
-  assert.deepEqual(judge(held({ trackingId: 'older' }), false, facts()), { kind: 'continue' });
+  assert.deepEqual(judge(held({ trackingId: 'older' }), null, facts()), { kind: 'continue' });
 });
 
 test('a snapshot survives its text', () => {

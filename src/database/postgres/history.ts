@@ -1,8 +1,10 @@
 import { RETENTION_MS } from '../../core/limits.ts';
 import { Lsn } from '../../core/lsn.ts';
 import type { RepopulateReason, SourcePosition, Verdict } from '../../core/position.ts';
+import { TableName } from '../../core/table.ts';
+import { TRACKING_SCHEMA } from './catalogue-sql.ts';
 import type { PostgresConnection, Row } from './connection.ts';
-import { TRACKING_SCHEMA } from './introspect.ts';
+import { tableName } from './introspect.ts';
 
 /** A `pg_snapshot`: what was committed. Everything below xmin, nothing from xmax on, and between them not `running`. */
 export type Snapshot = { readonly xmin: bigint; readonly xmax: bigint; readonly running: readonly bigint[] };
@@ -55,12 +57,12 @@ export type HistoryFacts = {
   readonly validFrom: bigint;
   /** Transactions of those bookmarks that were asked for and are known. */
   readonly bookmarks: ReadonlyMap<string, bigint>;
-  /** Tracking ids that are in force. */
-  readonly trackingIds: ReadonlySet<string>;
+  /** Tracking ids that are in force, each with the table that it is for, as `TableName.toText` spells it. */
+  readonly trackingIds: ReadonlyMap<string, string>;
 };
 
-/** May a mirror that holds this position go on from it? Without `forTable` only lineage and bookmark are judged. */
-export function judge(held: SourcePosition, forTable: boolean, facts: HistoryFacts): Verdict {
+/** May a mirror that holds this position go on from it? Without a table only lineage and bookmark are judged. */
+export function judge(held: SourcePosition, table: TableName | null, facts: HistoryFacts): Verdict {
   const bookmarkXid = held.bookmark === null ? undefined : facts.bookmarks.get(held.bookmark);
   if (held.lineage !== lineageOf(facts.identity)) return judgeOtherLineage(held, bookmarkXid, facts);
   const token = PositionToken.parse(held.token);
@@ -74,8 +76,8 @@ export function judge(held: SourcePosition, forTable: boolean, facts: HistoryFac
   if (token.timeline !== facts.identity.timeline && !isProvenBy(bookmarkXid, token.snapshot)) {
     return repopulate('history-lost', 'the source failed over or was restored after the mirror’s last bookmark');
   }
-  if (!forTable) return { kind: 'continue' };
-  if (!facts.trackingIds.has(token.trackingId)) {
+  if (table === null) return { kind: 'continue' };
+  if (facts.trackingIds.get(token.trackingId) !== TableName.toText(table)) {
     return repopulate('tracking-was-off', 'change tracking of the table began anew');
   }
   if (token.snapshot.xmin < facts.validFrom) {
@@ -165,17 +167,20 @@ const PRESENT_SQL = `
 export async function readFacts(connection: PostgresConnection, bookmarks: readonly string[]): Promise<HistoryFacts> {
   const present = await readPresent(connection);
   if (present.identity.historyId === '') {
-    return { ...present, bookmarks: new Map(), trackingIds: new Set() };
+    return { ...present, bookmarks: new Map(), trackingIds: new Map() };
   }
   const known = await connection.query<{ id: string; xid: string }>(
     `SELECT id, xid::text AS xid FROM ${TRACKING_SCHEMA}.bookmark WHERE id = ANY ($1::text[])`,
     [bookmarks],
   );
-  const tracked = await connection.query<{ tracking_id: string }>(`SELECT tracking_id FROM ${TRACKING_SCHEMA}.tracked`);
+  const tracked = await connection.query<{ tracking_id: string; schema: string; name: string }>(
+    `SELECT t.tracking_id, n.nspname AS schema, c.relname AS name
+     FROM ${TRACKING_SCHEMA}.tracked t JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace`,
+  );
   return {
     ...present,
     bookmarks: new Map(known.map(({ id, xid }) => [id, BigInt(xid)])),
-    trackingIds: new Set(tracked.map((row) => row.tracking_id)),
+    trackingIds: new Map(tracked.map((row) => [row.tracking_id, TableName.toText(tableName(row.schema, row.name))])),
   };
 }
 

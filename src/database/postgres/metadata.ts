@@ -1,9 +1,9 @@
 import { Lsn } from '../../core/lsn.ts';
-import type { SourcePosition } from '../../core/position.ts';
+import { distinctHistories, type SourcePosition } from '../../core/position.ts';
 import { TableName, type TableSchema } from '../../core/table.ts';
 import type { MirroredTable, PendingCopy } from '../mirror-database.ts';
+import { METADATA_COMMENT } from './catalogue-sql.ts';
 import type { PostgresConnection, Row } from './connection.ts';
-import { METADATA_COMMENT } from './introspect.ts';
 import { literal } from './sql.ts';
 
 /** LSN of a table that is to be copied: what SuperOffice's operators set by hand. */
@@ -30,34 +30,91 @@ type MetadataRow = Row & {
   readonly copy: string | null;
   readonly widened: string;
   readonly nullable_pending: string;
-  readonly exists: boolean;
-  readonly shadow_exists: boolean;
 };
 
-/** Whether a table named in a JSON column is there; a null schema is the default one. */
-const existsSql = (name: string): string =>
-  `to_regclass(format('%I.%I', coalesce("schema"::json #>> '{table,schema}', $2), ${name})) IS NOT NULL`;
+/** Which rows to read. Rows that are named are locked until the transaction ends. */
+export type MetadataChoice = 'all' | 'pending' | { readonly tables: readonly TableName[] };
 
 /** Empty when the metadata table is not there. */
 export async function readMetadataRows(
   connection: PostgresConnection,
   table: string,
-  only?: readonly TableName[],
+  choice: MetadataChoice = 'all',
 ): Promise<readonly MirroredTable[]> {
-  const { there } = await connection.one<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [table]);
-  if (!there) return [];
+  if (!(await isThere(connection, table))) return [];
+  const names = typeof choice === 'string' ? null : choice.tables.map(TableName.toText);
+  const pending = choice === 'pending' ? "AND nullable_pending <> '[]'" : '';
   const rows = await connection.query<MetadataRow>(
     `SELECT schema_hash, lsn::text, rows::text, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS completed_at,
-       lineage, bookmark, token, "schema", copy, widened, nullable_pending, ${existsSql(`"schema"::json #>> '{table,name}'`)} AS exists,
-       CASE WHEN copy::json ->> 'shadow' IS NULL THEN true ELSE ${existsSql("copy::json ->> 'shadow'")} END AS shadow_exists
-     FROM ${table} WHERE $1::text[] IS NULL OR table_name = ANY ($1::text[]) ORDER BY table_name${only === undefined ? '' : ' FOR UPDATE'}`,
-    [only?.map(TableName.toText) ?? null, connection.defaultSchema],
+       lineage, bookmark, token, "schema", copy, widened, nullable_pending
+     FROM ${table} WHERE ($1::text[] IS NULL OR table_name = ANY ($1::text[])) ${pending}
+     ORDER BY table_name${names === null ? '' : ' FOR UPDATE'}`,
+    [names],
   );
-  return rows.map(toMirroredTable);
+  const mirrored = rows.map(toMirroredTable);
+  const existing = await readExisting(connection, mirrored);
+  return mirrored.map((row) => withExistence(row, existing));
+}
+
+async function isThere(connection: PostgresConnection, table: string): Promise<boolean> {
+  const { there } = await connection.one<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [table]);
+  return there;
+}
+
+/** A position for each lineage and bookmark, and the starts of standing copies. */
+export async function readHeldHistories(
+  connection: PostgresConnection,
+  table: string,
+): Promise<readonly SourcePosition[]> {
+  if (!(await isThere(connection, table))) return [];
+  const rows = await connection.query<Pick<MetadataRow, 'lsn' | 'lineage' | 'bookmark' | 'token'> & Row>(
+    `SELECT DISTINCT ON (lineage, bookmark) lsn::text, lineage, bookmark, token FROM ${table} WHERE lsn <> ${NO_LSN}`,
+  );
+  const copies = await connection.query<{ copy: string }>(`SELECT copy FROM ${table} WHERE copy IS NOT NULL`);
+  const held = rows.map(toPosition).filter((position) => position !== null);
+  return distinctHistories([...held, ...copies.map(({ copy }) => parseCopy(copy).start)]);
+}
+
+/** Names of the tables and shadows that are there, as `schema name`. */
+async function readExisting(
+  connection: PostgresConnection,
+  rows: readonly MirroredTable[],
+): Promise<ReadonlySet<string>> {
+  const names = rows.flatMap(({ table, copy }) => [table.name, ...(copy?.shadow == null ? [] : [copy.shadow])]);
+  const found = await connection.query<{ name: string; is_default: boolean; schema: string }>(
+    `SELECT c.relname AS name, n.nspname AS schema, n.nspname = $2 AS is_default
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND c.relname = ANY ($1::text[])`,
+    [names, connection.defaultSchema],
+  );
+  return new Set(
+    found.flatMap((row) => [nameKey(row.schema, row.name), ...(row.is_default ? [nameKey(null, row.name)] : [])]),
+  );
+}
+
+const nameKey = (schema: string | null, name: string): string => JSON.stringify([schema, name]);
+
+function withExistence(row: MirroredTable, existing: ReadonlySet<string>): MirroredTable {
+  const { schema, name } = row.table;
+  const { copy } = row;
+  const hasShadow = copy?.shadow == null || existing.has(nameKey(schema, copy.shadow));
+  return { ...row, exists: existing.has(nameKey(schema, name)), copy: hasShadow ? copy : null };
+}
+
+/** Schemas that were read before; the same text is the same schema. */
+const parsedSchemas = new Map<string, TableSchema>();
+const PARSED_SCHEMAS_MAX = 10_000;
+
+function parseSchema(text: string): TableSchema {
+  const known = parsedSchemas.get(text);
+  if (known !== undefined) return known;
+  if (parsedSchemas.size >= PARSED_SCHEMAS_MAX) parsedSchemas.clear();
+  const schema = JSON.parse(text) as TableSchema;
+  parsedSchemas.set(text, schema);
+  return schema;
 }
 
 function toMirroredTable(row: MetadataRow): MirroredTable {
-  const schema = JSON.parse(row.schema) as TableSchema;
+  const schema = parseSchema(row.schema);
   return {
     table: schema.table,
     schema,
@@ -65,14 +122,14 @@ function toMirroredTable(row: MetadataRow): MirroredTable {
     position: toPosition(row),
     widened: JSON.parse(row.widened),
     nullablePending: JSON.parse(row.nullable_pending),
-    copy: row.copy === null || !row.shadow_exists ? null : parseCopy(row.copy),
-    exists: row.exists,
+    copy: row.copy === null ? null : parseCopy(row.copy),
+    exists: true,
     rows: Number(row.rows),
     completedAt: row.completed_at,
   };
 }
 
-function toPosition(row: MetadataRow): SourcePosition | null {
+function toPosition(row: Pick<MetadataRow, 'lsn' | 'lineage' | 'bookmark' | 'token'>): SourcePosition | null {
   const lsn = BigInt(row.lsn);
   if (lsn === NO_LSN || row.token === null || row.lineage === null) return null;
   return { lsn: Lsn.of(lsn), token: row.token, lineage: row.lineage, bookmark: row.bookmark };

@@ -12,8 +12,10 @@ type Belonging = { readonly what: string; readonly create: readonly string[]; re
 /**
  * The key, after the rows: building it once is cheaper than keeping it. Rows that came twice go first, whichever of
  * them is left: a row that moved during the copy is in the changes too. Then the owner's indexes, under names of ours.
+ * The table itself keeps its key and indexes while it is filled.
  */
 export async function buildKey(writer: Writer, target: WriteTarget): Promise<{ readonly duplicates: number }> {
+  if (target.shadow === null) return { duplicates: 0 };
   const { connection, dialect } = writer;
   const table = dialect.qualify(targetName(target));
   let duplicates = 0;
@@ -27,7 +29,7 @@ export async function buildKey(writer: Writer, target: WriteTarget): Promise<{ r
       await addKey();
     }
   }
-  if (target.shadow !== null) await buildOwnersIndexes(writer, target);
+  await buildOwnersIndexes(writer, target);
   return { duplicates };
 }
 

@@ -1,6 +1,8 @@
+import { SpeilError } from '../../core/error.ts';
 import type { ColumnSchema, TableName, TableSchema } from '../../core/table.ts';
 import type { AlterStep, WriteTarget } from '../mirror-database.ts';
 import { ident, identList, literal } from './sql.ts';
+import { textFor } from './tagged-rows.ts';
 
 /** The name of the table or shadow that is written, in the mirror. */
 export const targetName = ({ schema, shadow }: WriteTarget): TableName =>
@@ -78,6 +80,15 @@ export function alterSql(target: WriteTarget, step: AlterStep, dialect: MirrorDi
   }
 }
 
+/** The fill in this engine's words. Throws when the type cannot hold it: then the table has to be copied again. */
+function fillText(column: ColumnSchema, { schema }: WriteTarget, type: string, fill: string): string {
+  const text = schema.dialect === 'postgres' ? fill : textFor({ type, canonicalType: column.type }, fill);
+  if (text !== null) return text;
+  throw new SpeilError('VALUE_REFUSED', `column ${column.name} is filled with a value that its type cannot hold`, {
+    recovery: 'repopulate',
+  });
+}
+
 /** Old rows get the fill, new ones the default. */
 function addColumnSql(
   table: string,
@@ -86,7 +97,8 @@ function addColumnSql(
   dialect: MirrorDialect,
 ): readonly string[] {
   const type = mirrorType(column, target, dialect);
-  const filled = fill === null ? '' : ` DEFAULT ${literal(fill)}::${type}`;
+  const text = fill === null ? null : fillText(column, target, type, fill);
+  const filled = text === null ? '' : ` DEFAULT ${literal(text)}::${type}`;
   const value = defaultSql(column, target.schema, type);
   return [
     `${table} ADD COLUMN ${ident(column.name)} ${type}${filled}`,

@@ -41,7 +41,11 @@ export class PostgresMirrorTransaction implements MirrorTransaction {
   }
 
   readMetadata(tables?: readonly TableName[]): Promise<readonly MirroredTable[]> {
-    return readMetadataRows(this.#connection, this.#context.metadataTable, tables);
+    return readMetadataRows(this.#connection, this.#context.metadataTable, tables === undefined ? 'all' : { tables });
+  }
+
+  readPendingMetadata(): Promise<readonly MirroredTable[]> {
+    return readMetadataRows(this.#connection, this.#context.metadataTable, 'pending');
   }
 
   saveMetadata(row: MirroredTable): Promise<void> {

@@ -1,4 +1,5 @@
 import { SpeilError } from '../../core/error.ts';
+import type { SourcePosition } from '../../core/position.ts';
 import type { TableName, TableSchema } from '../../core/table.ts';
 import type {
   AlterStep,
@@ -10,7 +11,7 @@ import type {
 } from '../mirror-database.ts';
 import type { MissingPrivilege } from '../source-database.ts';
 import { PostgresConnection, type PostgresLocation } from './connection.ts';
-import { metadataDdl, readMetadataRows } from './metadata.ts';
+import { metadataDdl, readHeldHistories, readMetadataRows } from './metadata.ts';
 import { alterSql, createTableSql, type MirrorDialect } from './mirror-tables.ts';
 import { bareType, PostgresMirrorTransaction } from './mirror-transaction.ts';
 import { ident, literal, qualified } from './sql.ts';
@@ -122,6 +123,10 @@ class PostgresMirror implements MirrorDatabase {
         (column) =>
           `${column.name}: ${column.declaredType === '' ? 'no type' : column.declaredType} becomes ${column.type}`,
       );
+  }
+
+  async heldHistories(): Promise<readonly SourcePosition[]> {
+    return readHeldHistories(await this.#session(), this.#metadataTable());
   }
 
   async readMetadata(): Promise<readonly MirroredTable[]> {

@@ -1,6 +1,7 @@
 import type { MissingPrivilege } from '../source-database.ts';
+import { TRACKING_SCHEMA } from './catalogue-sql.ts';
 import type { PostgresConnection } from './connection.ts';
-import { type PostgresTable, TRACKING_SCHEMA } from './introspect.ts';
+import type { PostgresTable } from './introspect.ts';
 import { ident } from './sql.ts';
 
 /** What the login lacks for the database as a whole. */

@@ -30,7 +30,8 @@ const ATTEMPTS_MAX = 3;
 /**
  * Opens the one snapshot of a cycle. TRUNCATE and rewriting ALTER TABLE are not MVCC-safe: a table that is truncated
  * after the snapshot was taken looks empty in it. So the tables that have changes are locked (ACCESS SHARE) *before*
- * the snapshot is taken, and if others turn out to have changes in it, they are locked too and it is taken again.
+ * the snapshot is taken. Which those are shows in a snapshot: so it is taken, looked at, and if there are changes in tables
+ * that are not locked, those are locked and it is taken again. A cycle without changes takes one snapshot and no lock.
  */
 export async function openPostgresSnapshot(
   connection: PostgresConnection,
@@ -39,7 +40,7 @@ export async function openPostgresSnapshot(
 ): Promise<SourceSnapshot> {
   let lockable = tables;
   const refused: Refusal[] = [];
-  let toLock = await findChanged(connection, tables);
+  let toLock: readonly TrackedCatchUp[] = [];
   for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted();
     await connection.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
@@ -106,25 +107,44 @@ async function findUnlockable(
   throw first;
 }
 
-/** Which of the tables have changes that their position does not include. One statement for all. */
+/**
+ * Which of the tables have changes that their position does not include. First one prepared statement for all, which
+ * the server need not plan anew: changes from the horizon on. Then the exact question for the few that it finds.
+ */
 async function findChanged(
   connection: PostgresConnection,
   tables: readonly TrackedCatchUp[],
 ): Promise<readonly TrackedCatchUp[]> {
+  const suspected = await existing(connection, tables, (_, index) => `speil_xid >= $1[${index + 1}]`);
+  if (suspected.length === 0) return [];
+  return existing(connection, suspected, (table) => sinceSql('speil_xid', table));
+}
+
+async function existing(
+  connection: PostgresConnection,
+  tables: readonly TrackedCatchUp[],
+  condition: (table: TrackedCatchUp, index: number) => string,
+): Promise<readonly TrackedCatchUp[]> {
   if (tables.length === 0) return [];
   const tests = tables.map(
     (table, index) =>
-      `SELECT ${index} AS i WHERE EXISTS (SELECT FROM ${sideTable(table.tracked.n)} WHERE ${sinceSql('speil_xid', table)})`,
+      `SELECT ${index} AS i WHERE EXISTS (SELECT FROM ${sideTable(table.tracked.n)} WHERE ${condition(table, index)})`,
   );
-  const rows = await connection.query<{ i: number }>(tests.join(' UNION ALL '));
+  const sql = tests.join(' UNION ALL ');
+  const horizons = tables.map((table) => snapshotOf(table).xmin.toString());
+  const rows = sql.includes('$1')
+    ? await connection.queryPrepared<{ i: number }>(sql.replaceAll('$1', '($1::xid8[])'), [horizons])
+    : await connection.query<{ i: number }>(sql);
   const found = new Set(rows.map((row) => row.i));
   return tables.filter((_, index) => found.has(index));
 }
 
-function sinceSql(column: string, { since, schema }: CatchUpTable): string {
+const sinceSql = (column: string, table: CatchUpTable): string => notVisibleSql(column, snapshotOf(table));
+
+function snapshotOf({ since, schema }: CatchUpTable): Snapshot {
   const token = PositionToken.parse(since.token);
   if (token === null) throw new SpeilError('INTERNAL', `position of ${TableName.toText(schema.table)} was not judged`);
-  return notVisibleSql(column, token.snapshot);
+  return token.snapshot;
 }
 
 /** Tables that were altered between the reading of their schema and the lock. */

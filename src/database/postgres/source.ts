@@ -19,7 +19,7 @@ import { beginTrackingDdl, enableAlwaysDdl, judgeTracking, SETUP_DDL } from './c
 import { PostgresConnection, type PostgresLocation } from './connection.ts';
 import { copyTable } from './copy.ts';
 import { judge, makeDurable, positionAt, readFacts, readPresent, Snapshot } from './history.ts';
-import { type PostgresTable, readCatalogue } from './introspect.ts';
+import { type Catalogue, CatalogueReader, type PostgresTable, readCatalogue } from './introspect.ts';
 import { missingInDatabase, missingOnTables } from './privileges.ts';
 import { openPostgresSnapshot, type TrackedPostgresTable } from './snapshot.ts';
 import {
@@ -46,6 +46,9 @@ class PostgresSource implements SourceDatabase {
   #control: PostgresConnection;
   #reader: PostgresConnection | null = null;
   #selection: TableSelection = { schemas: null };
+  readonly #catalogueReader = new CatalogueReader();
+  /** What `listTables` read, for the `enableTracking` that follows it. */
+  #catalogue: Catalogue | null = null;
   #tracked: ReadonlyMap<string, TrackedPostgresTable> = new Map();
 
   constructor(location: PostgresLocation, control: PostgresConnection, deps: Dependencies) {
@@ -89,15 +92,16 @@ class PostgresSource implements SourceDatabase {
 
   async listTables(selection: TableSelection): Promise<readonly TableName[]> {
     this.#selection = selection;
-    const { tables } = await readCatalogue(await this.#connection(), selection);
-    return tables.map((table) => table.schema.table);
+    this.#catalogue = await this.#catalogueReader.read(await this.#connection(), selection);
+    return this.#catalogue.tables.map((table) => table.schema.table);
   }
 
   async enableTracking(tables: readonly TableName[]): Promise<TrackingReport> {
     const control = await this.#connection();
     const wanted = new Set(tables.map(TableName.toText));
-    const { tables: all } = await readCatalogue(control, this.#selection);
-    const chosen = all.filter((table) => wanted.has(TableName.toText(table.schema.table)));
+    const catalogue = this.#catalogue ?? (await this.#catalogueReader.read(control, this.#selection));
+    this.#catalogue = null;
+    const chosen = catalogue.tables.filter((table) => wanted.has(TableName.toText(table.schema.table)));
     await setUpTracking(control, this.#deps.random);
     const outcome = await applyTracking(control, chosen, this.#deps.random);
     this.#tracked = new Map(outcome.tracked.map((entry) => [TableName.toText(entry.table.schema.table), entry]));
@@ -111,7 +115,7 @@ class PostgresSource implements SourceDatabase {
   async judge(held: readonly HeldPosition[]): Promise<readonly Verdict[]> {
     const bookmarks = new Set(held.flatMap(({ position }) => position.bookmark ?? []));
     const facts = await readFacts(await this.#connection(), [...bookmarks]);
-    return held.map(({ table, position }) => judge(position, table !== null, facts));
+    return held.map(({ table, position }) => judge(position, table, facts));
   }
 
   async leaveBookmark(): Promise<void> {

@@ -3,6 +3,7 @@ import { SpeilError } from '../../core/error.ts';
 import { RETENTION_MS } from '../../core/limits.ts';
 import { TableName } from '../../core/table.ts';
 import type { MissingPrivilege } from '../source-database.ts';
+import { TRACKING_SCHEMA } from './catalogue-sql.ts';
 import {
   beginTrackingDdl,
   enableAlwaysDdl,
@@ -19,9 +20,9 @@ import {
   type TrackingStep,
   triggerDdl,
 } from './change-tracking.ts';
-import type { PostgresConnection } from './connection.ts';
+import type { PostgresConnection, Row } from './connection.ts';
 import { SERVER_SQL } from './history.ts';
-import { type PostgresTable, type StoredRelation, TRACKING_SCHEMA } from './introspect.ts';
+import type { PostgresTable, StoredRelation } from './introspect.ts';
 import { missingInDatabase, missingOnTables } from './privileges.ts';
 import type { TrackedPostgresTable } from './snapshot.ts';
 import { ident } from './sql.ts';
@@ -44,20 +45,16 @@ export async function readTracking(connection: PostgresConnection): Promise<Trac
     `SELECT to_regclass('${TRACKING_SCHEMA}.lost') IS NOT NULL AS there`,
   );
   if (!there) return { isSetUp: false, tables: new Map(), triggersNow: new Map() };
-  const rows = await connection.query<{
-    oid: number;
-    n: number;
-    tracking_id: string;
-    made_for: string;
-    relations: RelationJson[];
-    intact: boolean;
-  }>(
-    `SELECT t.relid::bigint::float8 AS oid, t.n, t.tracking_id, t.made_for, to_regclass('${TRACKING_SCHEMA}.change_' || t.n) IS NOT NULL
-         AND NOT EXISTS (SELECT FROM ${TRACKING_SCHEMA}.lost l WHERE l.n = t.n) AS intact,
-       coalesce((SELECT json_agg(json_build_object('oid', r.relid::bigint, 'filenode', r.filenode, 'definition', r.definition,
-         'triggers', r.triggers)) FROM ${TRACKING_SCHEMA}.relation r WHERE r.n = t.n), '[]') AS relations
-     FROM ${TRACKING_SCHEMA}.tracked t`,
+  const rows = await connection.query<TrackedRow>(
+    `SELECT t.relid::bigint::float8 AS oid, t.n, t.tracking_id, t.made_for,
+       c.oid IS NOT NULL AND NOT EXISTS (SELECT FROM ${TRACKING_SCHEMA}.lost l WHERE l.n = t.n) AS intact
+     FROM ${TRACKING_SCHEMA}.tracked t
+       LEFT JOIN pg_class c ON c.relname = 'change_' || t.n AND c.relnamespace = '${TRACKING_SCHEMA}'::regnamespace`,
   );
+  const relations = await connection.query<RelationRow>(
+    `SELECT n, relid::bigint::float8 AS oid, filenode, definition, triggers FROM ${TRACKING_SCHEMA}.relation`,
+  );
+  const relationsOf = Map.groupBy(relations, (relation) => relation.n);
   const emptied = await emptiedSideTables(
     connection,
     rows.filter((row) => row.intact && isUnlogged(row.made_for)).map((row) => row.n),
@@ -65,21 +62,30 @@ export async function readTracking(connection: PostgresConnection): Promise<Trac
   const triggers = await connection.query<{ oid: number; triggers: string }>(TRIGGERS_NOW_SQL, [null]);
   return {
     isSetUp: true,
-    tables: new Map(rows.map((row) => [row.oid, toState(row, row.intact && !emptied.has(row.n))])),
+    tables: new Map(
+      rows.map((row) => [row.oid, toState(row, relationsOf.get(row.n) ?? [], row.intact && !emptied.has(row.n))]),
+    ),
     triggersNow: new Map(triggers.map((row) => [row.oid, row.triggers])),
   };
 }
 
-type RelationJson = RelationState & { readonly oid: number };
+type TrackedRow = Row & {
+  readonly oid: number;
+  readonly n: number;
+  readonly tracking_id: string;
+  readonly made_for: string;
+  readonly intact: boolean;
+};
 
-const toState = (
-  row: { n: number; tracking_id: string; made_for: string; relations: RelationJson[] },
-  intact: boolean,
-): TrackedState => ({
+type RelationRow = Row & RelationState & { readonly n: number; readonly oid: number };
+
+const toState = (row: TrackedRow, relations: readonly RelationRow[], intact: boolean): TrackedState => ({
   n: row.n,
   trackingId: row.tracking_id,
   madeFor: row.made_for,
-  relations: new Map(row.relations.map(({ oid, ...state }) => [Number(oid), state])),
+  relations: new Map(
+    relations.map(({ oid, filenode, definition, triggers }) => [oid, { filenode, definition, triggers }]),
+  ),
   intact,
 });
 

@@ -32,7 +32,8 @@ const PREVIEW_CHARACTERS = 200;
 const SEEDS = { bucket: 0, first: 1, second: 2 } as const;
 
 const column = ({ name }: VerifyColumn): string => `t.${ident(name)}`;
-const keyOf = ({ columns, keyCount }: VerifyTable): readonly VerifyColumn[] => (keyCount === 0 ? columns : columns.slice(0, keyCount));
+const keyOf = ({ columns, keyCount }: VerifyTable): readonly VerifyColumn[] =>
+  keyCount === 0 ? columns : columns.slice(0, keyCount);
 /** A record's text is made of what the types' own output functions print: the same on all versions and for types that became text. */
 const recordText = (columns: readonly VerifyColumn[]): string => `ROW(${columns.map(column).join(', ')})::text`;
 const hashSql = (text: string, seed: number): string => `hashtextextended(${text} COLLATE "C", ${seed})`;
@@ -65,7 +66,9 @@ export class HashedRows implements VerifiedRows {
   }
 
   async find(keys: readonly string[], buckets: number): Promise<readonly RowDigest[]> {
-    return Array.fromAsync(this.#read(this.#texts(joinKeysSql(this.#table, keys)), buckets)).then((pieces) => pieces.flat());
+    return Array.fromAsync(this.#read(this.#texts(joinKeysSql(this.#table, keys)), buckets)).then((pieces) =>
+      pieces.flat(),
+    );
   }
 
   /** Key and row as text, each made once; what follows FROM can be a join or a filter. */
@@ -77,7 +80,10 @@ export class HashedRows implements VerifiedRows {
 
   async *#read(texts: string, buckets: number): AsyncGenerator<readonly RowDigest[]> {
     const { keyCount, connection } = this.#table;
-    const shown = keyCount === 0 ? [`left(r, ${PREVIEW_CHARACTERS})`] : Array.from({ length: keyCount }, (_, index) => `k${index + 1}`);
+    const shown =
+      keyCount === 0
+        ? [`left(r, ${PREVIEW_CHARACTERS})`]
+        : Array.from({ length: keyCount }, (_, index) => `k${index + 1}`);
     const sql = `SELECT ${bucketSql('k', buckets)}, ${hashSql('r', SEEDS.first)}, ${hashSql('r', SEEDS.second)}, ${shown.join(', ')} FROM (${texts}) x`;
     for await (const lines of readLines(connection, sql)) yield lines.map(toDigest);
   }
@@ -150,10 +156,14 @@ export async function* upsertsOf(
 function joinKeysSql({ columns, keyCount }: VerifyTable, keys: readonly string[]): string {
   const key = columns.slice(0, keyCount);
   const fields = keys.map((line) => line.split('\t'));
-  const arrays = key.map((_, index) => `ARRAY[${fields.map((field) => literal(unescapeField(field[index] ?? '') ?? '')).join(', ')}]::text[]`);
+  const arrays = key.map(
+    (_, index) =>
+      `ARRAY[${fields.map((field) => literal(unescapeField(field[index] ?? '') ?? '')).join(', ')}]::text[]`,
+  );
   const names = key.map((_, index) => `c${index + 1}`);
-  const typed = key.map(({ type, asText }, index) => `c${index + 1}${asText ? ' COLLATE "C"' : `::${type}`} AS c${index + 1}`);
+  const typed = key.map(
+    ({ type, asText }, index) => `c${index + 1}${asText ? ' COLLATE "C"' : `::${type}`} AS c${index + 1}`,
+  );
   const equal = key.map((part, index) => `${column(part)}${part.asText ? '::text COLLATE "C"' : ''} = k.c${index + 1}`);
   return ` JOIN (SELECT DISTINCT ${typed.join(', ')} FROM unnest(${arrays.join(', ')}) u (${names.join(', ')})) k ON ${equal.join(' AND ')}`;
 }
-

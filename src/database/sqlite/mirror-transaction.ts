@@ -42,6 +42,10 @@ export class SqliteMirrorTransaction implements MirrorTransaction {
     return tables === undefined ? metadata.read() : metadata.readSome(tables);
   }
 
+  async readPendingMetadata(): Promise<readonly MirroredTable[]> {
+    return (await this.readMetadata()).filter((row) => row.nullablePending.length > 0);
+  }
+
   async saveMetadata(row: MirroredTable): Promise<void> {
     this.#alive().#metadata.save(row);
   }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock, Random } from '../../core/clock.ts';
 import { SpeilError } from '../../core/error.ts';
+import { distinctHistories, type SourcePosition } from '../../core/position.ts';
 import type { TableSchema } from '../../core/table.ts';
 import type {
   AlterStep,
@@ -119,6 +120,13 @@ class SqliteMirror implements MirrorDatabase {
 
   describeForms(schema: TableSchema): readonly string[] {
     return formsOf(schema);
+  }
+
+  async heldHistories(): Promise<readonly SourcePosition[]> {
+    const rows = await this.readMetadata();
+    return distinctHistories(
+      rows.flatMap((row) => [row.position, row.copy?.start ?? null].filter((held) => held !== null)),
+    );
   }
 
   async readMetadata(): Promise<readonly MirroredTable[]> {

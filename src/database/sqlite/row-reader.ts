@@ -31,6 +31,9 @@ export type RowChunk = {
   readonly done: boolean;
 };
 
+/** A row that makes a chunk larger than wanted by more than this goes into the next one. */
+const OVERSHOOT_MAX = 1.1;
+
 /** Reads a query chunk by chunk. Once it met text that JavaScript cannot hold it reads all text as bytes. */
 export class RowReader {
   readonly #connection: Connection;
@@ -61,10 +64,18 @@ export class RowReader {
       bound.map((value) => parameter(value, this.#encoding)),
     );
     let cursor = after;
+    let last: { readonly row: SqlRow; readonly fields: Fields } | null = null;
     for (const row of this.#connection.iterate(this.#sql(bound.map(placeholder)), ...values)) {
       const fields = this.#fieldsOf(row);
       if (fields === null) return null;
+      const sizeBefore = encoder.size;
       encoder.add(this.#query.toRow(row, fields));
+      if (last !== null && encoder.size > chunkBytes * OVERSHOOT_MAX) {
+        const { rows, rowCount } = encoder.take();
+        cursor = this.#query.cursorOf(last.row, last.fields);
+        return { rows: rows.subarray(0, sizeBefore), rowCount: rowCount - 1, cursor, done: false };
+      }
+      last = { row, fields };
       if (!encoder.isFull) continue;
       cursor = this.#query.cursorOf(row, fields);
       return { ...encoder.take(), cursor, done: false };
