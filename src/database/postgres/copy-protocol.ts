@@ -109,7 +109,10 @@ export class CopyOut {
 
   readonly #onBytes = (bytes: Buffer): void => {
     const rest = this.#gatherer.read(bytes);
-    if (rest !== null) return this.#stepBack(rest);
+    if (rest !== null) {
+      this.#stepBack(rest);
+      return;
+    }
     if (this.#waiting.length >= PIECES_WAITING_MAX) this.#stream?.pause();
     if (this.#waiting.length > 0) this.#wake();
   };

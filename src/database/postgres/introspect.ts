@@ -153,9 +153,12 @@ const isLeaf = (row: RelationRow): boolean => row.root_oid !== row.oid;
 
 const KIND_NAMES: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialized view', f: 'a foreign table' };
 
+/** Tables in which a mirror collects a copy, where a mirror is a source too. */
+const SHADOW_PREFIX = 'speil_shadow_';
+
 /** Null: it is mirrored. Empty: not even worth a word. */
 function reasonToExclude(row: RelationRow): string | null {
-  if (row.is_metadata) return '';
+  if (row.is_metadata || row.name.startsWith(SHADOW_PREFIX)) return '';
   const kind = KIND_NAMES[row.kind];
   if (kind !== undefined) return `${kind} is not mirrored`;
   if (row.persistence === 't') return 'a temporary table is not mirrored';
