@@ -1,6 +1,5 @@
-import { errorReport, SpeilError } from './core/error.ts';
+import { SpeilError } from './core/error.ts';
 import { BATCH_BYTES_DEFAULT } from './core/limits.ts';
-import { TableName } from './core/table.ts';
 import type { MirroredTable } from './database/mirror-database.ts';
 import { parseLocation } from './database/parse-location.ts';
 import { PostgresVerifyMirror } from './database/postgres/verify-mirror.ts';
@@ -12,12 +11,8 @@ import { notAMirror, TENANT_DEFAULT } from './mirror.ts';
 import { Ends, runtime, thisProcess } from './open.ts';
 import { selectTables } from './task/preferences.ts';
 import type { VerifyMirror, VerifySource } from './verification/pair.ts';
-import {
-  type TableVerdict,
-  type VerifyContext,
-  type VerifyProgress,
-  verifyTable,
-} from './verification/verify-table.ts';
+import type { TableVerdict, VerifyProgress } from './verification/verify-table.ts';
+import { verifyTables } from './verification/verify-tables.ts';
 
 export type { TableVerdict, VerifyProgress } from './verification/verify-table.ts';
 
@@ -80,8 +75,7 @@ async function verifyAll(options: VerifyOptions, signal: AbortSignal): Promise<V
     signal,
     onProgress,
   };
-  const tables: TableVerdict[] = [];
-  for (const row of rows) tables.push(await verifyIsolated(context, row));
+  const tables = await verifyTables(context, rows);
   return { identical: tables.every((table) => table.error === undefined && table.differenceCount === 0), tables };
 }
 
@@ -142,22 +136,3 @@ function abortWith(signal: AbortSignal, sides: readonly (VerifySource | VerifyMi
   signal.addEventListener('abort', abort, { once: true });
   return { [Symbol.dispose]: () => signal.removeEventListener('abort', abort) };
 }
-
-async function verifyIsolated(context: VerifyContext, row: MirroredTable): Promise<TableVerdict> {
-  try {
-    context.signal.throwIfAborted();
-    if (!row.exists) throw gone(row);
-    return await verifyTable(context, row);
-  } catch (error) {
-    context.signal.throwIfAborted();
-    if (error instanceof SpeilError && error.code === 'OTHER_LINEAGE') throw error;
-    const nothing = { rows: 0, pending: 0, differences: [], differenceCount: 0, repaired: 0, lsn: null };
-    return { table: TableName.toText(row.table), ...nothing, error: errorReport(error) };
-  }
-}
-
-const gone = ({ table }: MirroredTable): SpeilError =>
-  new SpeilError('TABLE_FAILED', `${TableName.toText(table)} is gone from the mirror`, {
-    hint: 'Run `speil mirror`: it copies the table again. Then verify again.',
-    recovery: 'repopulate',
-  });

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { type ErrorReport, errorReport, SpeilError } from '../core/error.ts';
 import { TableName } from '../core/table.ts';
 import type { MirrorDatabase, MirroredTable } from '../database/mirror-database.ts';
-import { alteredError } from '../database/verify-errors.ts';
+import { alteredError, damagedError } from '../database/verify-errors.ts';
 import { type Counted, compareAll, compareKeys, compareOpen } from './compare-table.ts';
 import {
   type MirrorTable,
@@ -52,29 +52,17 @@ export type VerifyContext = {
 };
 
 export const DIFFERENCES_LISTED = 100;
-/** How often, and after what pause, rows that changed meanwhile are compared at the position that the mirror has by then. */
-const ROUNDS_MAX = 3;
-const ROUND_PAUSE_MS = 1_000;
-
-/** Compares one table, and repairs it if that is asked for. Throws what keeps it from being compared at all. */
-export async function verifyTable(context: VerifyContext, row: MirroredTable): Promise<TableVerdict> {
-  using verification = new TableVerification(context, row);
-  await verification.compare();
-  for (let round = 1; round <= ROUNDS_MAX && verification.isWaiting; round++) {
-    await context.clock.sleep(ROUND_PAUSE_MS, context.signal);
-    await verification.compare();
-  }
-  return verification.verdict();
-}
 
 type Repaired = { readonly count: number; readonly note?: string; readonly error?: ErrorReport };
 
-class TableVerification implements Disposable {
+/** One table on its way through a verification. */
+export class TableVerification implements Disposable {
   readonly #context: VerifyContext;
   readonly #row: MirroredTable;
   readonly #scratch: Scratch;
   #counted: (Counted & { readonly lsn: string }) | null = null;
   #lastToken: string | null = null;
+  #failure: ErrorReport | null = null;
   #repaired: Repaired = { count: 0 };
   #readRows = 0;
   #display: (key: string) => string = (key) => key;
@@ -87,21 +75,39 @@ class TableVerification implements Disposable {
 
   /** A mirror that a task follows with gets there; one that is held stays where it is. */
   get isWaiting(): boolean {
-    return this.#context.repairIn === null && (this.#counted === null || this.#scratch.openCount > 0);
+    if (this.#context.repairIn !== null) return false;
+    if (this.#counted === null) return this.#failure === null || this.#failure.recovery === 'retry';
+    return this.#scratch.openCount > 0 && this.#failure === null;
   }
 
-  /** At the mirror's present position: all rows, or those that could not be compared before. */
+  /**
+   * At the mirror's present position: all rows, or those that could not be compared before. What keeps the table from
+   * being compared is its verdict; only an abort and `OTHER_LINEAGE` are thrown.
+   */
   async compare(): Promise<void> {
+    const { signal } = this.#context;
+    signal.throwIfAborted();
+    try {
+      this.#failure = null;
+      await this.#compare();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof SpeilError && error.code === 'OTHER_LINEAGE') throw error;
+      this.#failure = errorReport(error);
+    }
+  }
+
+  async #compare(): Promise<void> {
+    if (!this.#row.exists) throw damagedError(this.#row.table, 'is gone from the mirror');
     await using mirror = await this.#context.mirror.openTable(this.#row.table);
     const { held } = mirror;
     if (held.position === null) throw notCopied(held);
     if (held.schemaHash !== this.#row.schemaHash) throw alteredError(held.table, 'was altered meanwhile');
     if (held.position.token === this.#lastToken) return;
-    this.#lastToken = held.position.token;
     await using source = await this.#context.source.openTable({ ...held, position: held.position });
-    if (this.#counted !== null) return compareOpen(this.#comparison(source, this.#pair(source, mirror)));
-    if (source.changed === 'whole') return;
-    await this.#compareFirst(source, mirror, held.position.lsn.toString());
+    if (this.#counted !== null) await compareOpen(this.#comparison(source, this.#pair(source, mirror)));
+    else if (source.changed !== 'whole') await this.#compareFirst(source, mirror, held.position.lsn.toString());
+    this.#lastToken = held.position.token;
   }
 
   async #compareFirst(source: SourceTable, mirror: MirrorTable, lsn: string): Promise<void> {
@@ -162,11 +168,7 @@ class TableVerification implements Disposable {
 
   verdict(): TableVerdict {
     const table = TableName.toText(this.#row.table);
-    const nothing = { differences: [], differenceCount: 0, repaired: 0 };
-    if (this.#counted === null) {
-      const { rows } = this.#row;
-      return { table, rows, pending: rows, ...nothing, lsn: null, error: errorReport(changedAsAWhole(this.#row)) };
-    }
+    if (this.#counted === null) return { table, ...NOTHING, ...this.#whyNot() };
     const { count: repaired, ...told } = this.#repaired;
     return {
       table,
@@ -180,6 +182,11 @@ class TableVerification implements Disposable {
     };
   }
 
+  #whyNot(): Pick<TableVerdict, 'pending' | 'error'> {
+    if (this.#failure !== null) return { pending: 0, error: this.#failure };
+    return { pending: this.#row.rows, error: errorReport(changedAsAWhole(this.#row)) };
+  }
+
   #listed(): TableVerdict['differences'] {
     const found = this.#scratch.firstDifferences(DIFFERENCES_LISTED);
     return found.map(({ key, kind }) => ({ key: this.#display(key), kind }));
@@ -189,6 +196,8 @@ class TableVerification implements Disposable {
     this.#scratch[Symbol.dispose]();
   }
 }
+
+const NOTHING = { rows: 0, pending: 0, differences: [], differenceCount: 0, repaired: 0, lsn: null } as const;
 
 const notCopied = ({ table, copy }: MirroredTable): SpeilError =>
   new SpeilError(
