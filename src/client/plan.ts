@@ -1,4 +1,3 @@
-import type { SourcePosition } from '../core/position.ts';
 import { TableName } from '../core/table.ts';
 import type { MirrorDatabase, MirroredTable } from '../database/mirror-database.ts';
 import type { MissingPrivilege, SourceDatabase, SurveyedTable, TableSelection } from '../database/source-database.ts';
@@ -57,12 +56,13 @@ export async function planMirroring({
     tables.some((other) => TableName.equal(other, table));
   const held = await mirror.readMetadata();
   const planned = survey.tables.filter(({ schema }) => isIn(chosen.mirrored, schema.table));
+  const explanations = await whyRepopulate(source, held, signal);
   const stay = [...chosen.mirrored, ...chosen.leftAlone];
   const missing = [...survey.missing, ...planned.flatMap((table) => table.missing)];
   return {
     source: source.display,
     mirror: mirror.display,
-    tables: await Promise.all(planned.map((table) => planTable(source, mirror, table, held, signal))),
+    tables: planned.map((table) => planTable(mirror, table, held, explanations)),
     excluded: survey.excluded.map(({ table, reason }) => ({ table: TableName.toText(table), reason })),
     skipped: chosen.skipped.map(TableName.toText),
     unmatched: chosen.unmatched,
@@ -75,25 +75,28 @@ export async function planMirroring({
   };
 }
 
-async function planTable(
-  source: SourceDatabase,
+function planTable(
   mirror: MirrorDatabase,
   table: SurveyedTable,
   metadata: readonly MirroredTable[],
-  signal: AbortSignal,
-): Promise<PlannedTable> {
+  explanations: ReadonlyMap<string, string>,
+): PlannedTable {
   const { schema } = table;
+  const name = TableName.toText(schema.table);
   const held = metadata.find((row) => TableName.equal(row.table, schema.table) && row.exists);
   const adapted = planMirrorSide(mirror, table, held);
-  const position = held?.copy?.start ?? held?.position ?? null;
-  const explanation = position === null ? null : await whyRepopulate(source, schema.table, position, signal);
-  const notes = [...table.notes, ...adapted.notes, ...(explanation === null ? [] : [`copied again: ${explanation}`])];
+  const explanation = held === undefined ? undefined : explanations.get(name);
+  const notes = [
+    ...table.notes,
+    ...adapted.notes,
+    ...(explanation === undefined ? [] : [`copied again: ${explanation}`]),
+  ];
   return {
-    table: TableName.toText(schema.table),
+    table: name,
     key: schema.key,
     estimatedRows: table.estimatedRows,
     estimatedBytes: table.estimatedBytes,
-    work: workOf(held, adapted.rebuild, explanation !== null),
+    work: workOf(held, adapted.rebuild, explanation !== undefined),
     sourceDdl: table.trackingDdl,
     mirrorDdl: adapted.ddl,
     notes,
@@ -108,14 +111,25 @@ function workOf(held: MirroredTable | undefined, rebuild: boolean, repopulate: b
   return held.position === null ? 'copy' : 'catch-up';
 }
 
+/** Why tables would be copied again though the mirror holds a position of them, by the table's name. */
 async function whyRepopulate(
   source: SourceDatabase,
-  table: TableName,
-  position: SourcePosition,
+  metadata: readonly MirroredTable[],
   signal: AbortSignal,
-): Promise<string | null> {
-  const [verdict] = await source.judge([{ table, position }], signal);
-  return verdict === undefined || verdict.kind === 'continue' ? null : verdict.explanation;
+): Promise<ReadonlyMap<string, string>> {
+  const held = metadata.flatMap((row) => {
+    const position = row.copy?.start ?? row.position;
+    return position === null ? [] : [{ table: row.table, position }];
+  });
+  const verdicts = held.length === 0 ? [] : await source.judge(held, signal);
+  return new Map(
+    held.flatMap(({ table }, index) => {
+      const verdict = verdicts[index];
+      return verdict === undefined || verdict.kind === 'continue'
+        ? []
+        : [[TableName.toText(table), verdict.explanation]];
+    }),
+  );
 }
 
 type MirrorSide = { readonly ddl: readonly string[]; readonly rebuild: boolean; readonly notes: readonly string[] };
