@@ -29,6 +29,7 @@ export type Comparison = {
  * scratch, and the rows that differ are left in it.
  */
 export async function compareAll({ pair, changed, scratch, expectedRows, onRows }: Comparison): Promise<Counted> {
+  scratch.clear();
   const buckets = bucketsFor(expectedRows);
   const [source, mirror] = await both(pair.source.sums(buckets, onRows), pair.mirror.sums(buckets, onRows));
   const counted = { sourceRows: source.rows, mirrorRows: mirror.rows };
@@ -72,13 +73,16 @@ async function addAll(
 /** Compares those open keys that are not pending at this later position. */
 export async function compareOpen({ pair, changed, scratch }: Comparison): Promise<void> {
   if (changed === 'whole') return;
-  if (changed === 'keys') await notePending(pair, scratch);
-  for (const keys of scratch.comparable()) {
-    await compareKeys(pair, scratch, keys);
-    scratch.close(keys);
+  try {
+    if (changed === 'keys') await notePending(pair, scratch);
+    for (const keys of scratch.comparable()) {
+      await compareKeys(pair, scratch, keys);
+      scratch.close(keys);
+    }
+  } finally {
+    scratch.dropEqual();
+    scratch.forgetPending();
   }
-  scratch.dropEqual();
-  scratch.forgetPending();
 }
 
 async function notePending(pair: TablePair, scratch: Scratch): Promise<void> {

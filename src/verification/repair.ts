@@ -1,3 +1,4 @@
+import { BATCH_BYTES_DEFAULT } from '../core/limits.ts';
 import type { RowBytes } from '../core/row-batch.ts';
 import { TableName } from '../core/table.ts';
 import type { MirrorDatabase, MirroredTable, MirrorTransaction } from '../database/mirror-database.ts';
@@ -20,16 +21,45 @@ export type Repair = {
  * position, so the position stays. Removals come first: the key of an extra row may equal that of a missing one.
  */
 export async function repairRows(repair: Repair): Promise<void> {
-  const { pair, scratch, signal } = repair;
+  const { signal } = repair;
   let rows = repair.mirrorRows;
   const apply = async (batch: RowBytes) => {
     signal.throwIfAborted();
     if (batch.rowCount > 0) rows = await applyBatch(repair, batch, rows);
   };
-  for (const keys of scratch.differingKeys('extra')) await apply(pair.deletes(keys));
-  for (const keys of scratch.differingKeys('all')) {
-    for await (const batch of pair.upserts(keys)) await apply(batch);
+  for await (const batch of gathered(extraRows(repair))) await apply(batch);
+  for await (const batch of gathered(sourceRows(repair))) await apply(batch);
+}
+
+async function* extraRows({ pair, scratch }: Repair): AsyncGenerator<RowBytes> {
+  for (const keys of scratch.differingKeys('extra')) yield pair.deletes(keys);
+}
+
+async function* sourceRows({ pair, scratch }: Repair): AsyncGenerator<RowBytes> {
+  for (const keys of scratch.differingKeys('all')) yield* pair.upserts(keys);
+}
+
+/** The same rows in fewer batches: each is a transaction of the mirror. */
+async function* gathered(batches: AsyncIterable<RowBytes>): AsyncGenerator<RowBytes> {
+  let waiting: RowBytes[] = [];
+  let bytes = 0;
+  for await (const batch of batches) {
+    if (bytes > 0 && bytes + batch.rows.length > BATCH_BYTES_DEFAULT) {
+      yield* joined(waiting);
+      waiting = [];
+      bytes = 0;
+    }
+    waiting.push(batch);
+    bytes += batch.rows.length;
   }
+  yield* joined(waiting);
+}
+
+function* joined(batches: readonly RowBytes[]): Generator<RowBytes> {
+  const [first] = batches;
+  if (first === undefined) return;
+  const rowCount = batches.reduce((sum, batch) => sum + batch.rowCount, 0);
+  yield { rows: Buffer.concat(batches.map((batch) => batch.rows)), rowCount, format: first.format };
 }
 
 /** Answers how many rows the table has then. */

@@ -68,6 +68,10 @@ export class Scratch implements Disposable {
     this.#database.exec('INSERT OR IGNORE INTO open SELECT key FROM pending WHERE asked = 1; DELETE FROM pending');
   }
 
+  clear(): void {
+    this.#database.exec('DELETE FROM row; DELETE FROM pending; DELETE FROM open');
+  }
+
   forgetPending(): void {
     this.#database.exec('DELETE FROM pending');
   }

@@ -76,7 +76,7 @@ export class TableVerification implements Disposable {
   /** A mirror that a task follows with gets there; one that is held stays where it is. */
   get isWaiting(): boolean {
     if (this.#context.repairIn !== null) return false;
-    if (this.#counted === null) return this.#failure === null || this.#failure.recovery === 'retry';
+    if (this.#counted === null) return this.#failure === null || isPassing(this.#failure);
     return this.#scratch.openCount > 0 && this.#failure === null;
   }
 
@@ -196,6 +196,9 @@ export class TableVerification implements Disposable {
     this.#scratch[Symbol.dispose]();
   }
 }
+
+/** A copy under way may complete within the next rounds. */
+const isPassing = ({ code, recovery }: ErrorReport): boolean => code === 'TABLE_FAILED' && recovery === 'retry';
 
 const NOTHING = { rows: 0, pending: 0, differences: [], differenceCount: 0, repaired: 0, lsn: null } as const;
 

@@ -2,11 +2,11 @@ import { TableName } from '../../core/table.ts';
 import type { MirroredTable } from '../mirror-database.ts';
 import { alteredError, damagedError } from '../verify-errors.ts';
 import { keyFirst } from '../verify-side.ts';
-import { PostgresConnection, type PostgresLocation } from './connection.ts';
+import type { PostgresConnection, PostgresLocation } from './connection.ts';
 import { readMetadataRows } from './metadata.ts';
 import { ident, qualified } from './sql.ts';
 import type { VerifyTable } from './verify-rows.ts';
-import { endSnapshot, HASHING_SETTINGS, type HashFacts, readHashFacts } from './verify-session.ts';
+import { endSnapshot, HASHING_SETTINGS, type HashFacts, openSession, readHashFacts } from './verify-session.ts';
 
 /** A PostgreSQL mirror as `verify` reads it. */
 export class PostgresVerifyMirror implements AsyncDisposable {
@@ -23,7 +23,7 @@ export class PostgresVerifyMirror implements AsyncDisposable {
   }
 
   static async open(location: PostgresLocation, tenant: string): Promise<PostgresVerifyMirror> {
-    return new PostgresVerifyMirror(location, tenant, await PostgresConnection.open(location, 'speil verify mirror'));
+    return new PostgresVerifyMirror(location, tenant, await openSession(location, 'speil verify mirror'));
   }
 
   async hashFacts(): Promise<HashFacts> {
@@ -59,7 +59,7 @@ export class PostgresVerifyMirror implements AsyncDisposable {
   async #session(): Promise<PostgresConnection> {
     if (this.#connection.isUsable) return this.#connection;
     await this.#connection[Symbol.asyncDispose]();
-    this.#connection = await PostgresConnection.open(this.#location, 'speil verify mirror');
+    this.#connection = await openSession(this.#location, 'speil verify mirror');
     return this.#connection;
   }
 

@@ -5,7 +5,7 @@ import { countRows, unescapeField } from '../row-text.ts';
 import type { RowDigest, RowLines, VerifiedRows } from '../verify-side.ts';
 import { type BucketSet, BucketSums } from '../verify-sums.ts';
 import type { PostgresConnection } from './connection.ts';
-import { ident, literal } from './sql.ts';
+import { ident, literal, textOf } from './sql.ts';
 
 /** A column as `verify` reads it; `asText`: as a key it is compared as text. */
 export type VerifyColumn = { readonly name: string; readonly type: string; readonly asText: boolean };
@@ -164,6 +164,6 @@ function joinKeysSql({ columns, keyCount }: VerifyTable, keys: readonly string[]
   const typed = key.map(
     ({ type, asText }, index) => `c${index + 1}${asText ? ' COLLATE "C"' : `::${type}`} AS c${index + 1}`,
   );
-  const equal = key.map((part, index) => `${column(part)}${part.asText ? '::text COLLATE "C"' : ''} = k.c${index + 1}`);
+  const equal = key.map((part, index) => `${part.asText ? textOf(column(part)) : column(part)} = k.c${index + 1}`);
   return ` JOIN (SELECT DISTINCT ${typed.join(', ')} FROM unnest(${arrays.join(', ')}) u (${names.join(', ')})) k ON ${equal.join(' AND ')}`;
 }

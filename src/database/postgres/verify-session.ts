@@ -1,10 +1,22 @@
-import type { PostgresConnection } from './connection.ts';
+import { PostgresConnection, type PostgresLocation } from './connection.ts';
 
 /**
  * For a snapshot in which whole tables are summed up by bucket: the sums fit in memory, and the planner, which cannot
  * know how many buckets there are, must not sort the table instead.
  */
 export const HASHING_SETTINGS = "SET LOCAL work_mem = '64MB'; SET LOCAL enable_sort = off";
+
+/** From this version on a server can look whether its client is still there while it works (where the system lets it). */
+const CLIENT_CHECK_VERSION = 140000;
+
+/** A session whose statements of minutes end when it is ended here. */
+export async function openSession(location: PostgresLocation, applicationName: string): Promise<PostgresConnection> {
+  const connection = await PostgresConnection.open(location, applicationName);
+  if (connection.serverVersion >= CLIENT_CHECK_VERSION) {
+    await connection.query("SET client_connection_check_interval = '2s'").catch(() => undefined);
+  }
+  return connection;
+}
 
 /** Servers that agree in this compute the same hash for the same text. */
 export type HashFacts = { readonly encoding: string; readonly hash: string };

@@ -6,16 +6,19 @@ import { escapeField } from '../row-text.ts';
 import { alteredError, otherLineageError, untrustedError } from '../verify-errors.ts';
 import { type ChangedSince, type HeldTable, KEYS_AT_ONCE, keyFirst } from '../verify-side.ts';
 import { judgeTracking, sideTable } from './change-tracking.ts';
-import { PostgresConnection, type PostgresLocation } from './connection.ts';
+import type { PostgresConnection, PostgresLocation } from './connection.ts';
 import { judge, notVisibleSql, PositionToken, readFacts } from './history.ts';
 import { type Catalogue, type PostgresTable, readCatalogue } from './introspect.ts';
 import { ident, identList, qualified } from './sql.ts';
 import { readTracking, type TrackingState } from './tracking-store.ts';
 import { type FieldNormalizer, normalizeLines, upsertsOf, type VerifyTable } from './verify-rows.ts';
-import { endSnapshot, HASHING_SETTINGS, type HashFacts, readHashFacts } from './verify-session.ts';
+import { endSnapshot, HASHING_SETTINGS, type HashFacts, openSession, readHashFacts } from './verify-session.ts';
 
 /** The catalogue and the state of change tracking, as they were when first needed. */
 type Known = { readonly catalogue: Catalogue; readonly tracking: TrackingState };
+
+/** What an outdated catalogue can bring about. */
+const STALE_CODES: readonly string[] = ['SCHEMA_CHANGED', 'LOCK_TIMEOUT'];
 
 /** A PostgreSQL source as `verify` reads it: nothing is written, not even change tracking. */
 export class PostgresVerifySource implements AsyncDisposable {
@@ -31,7 +34,7 @@ export class PostgresVerifySource implements AsyncDisposable {
   }
 
   static async open(location: PostgresLocation): Promise<PostgresVerifySource> {
-    return new PostgresVerifySource(location, await PostgresConnection.open(location, 'speil verify source'));
+    return new PostgresVerifySource(location, await openSession(location, 'speil verify source'));
   }
 
   /** What two servers must have in common so that their hashes can be compared. */
@@ -50,8 +53,8 @@ export class PostgresVerifySource implements AsyncDisposable {
     try {
       return await openTable(connection, held, stale ?? (await this.#learn(connection)));
     } catch (error) {
-      if (stale === null || !(error instanceof SpeilError) || error.code !== 'SCHEMA_CHANGED') throw error;
-      return openTable(connection, held, await this.#learn(connection));
+      if (stale === null || !(error instanceof SpeilError) || !STALE_CODES.includes(error.code)) throw error;
+      return await openTable(connection, held, await this.#learn(connection));
     }
   }
 
@@ -64,7 +67,7 @@ export class PostgresVerifySource implements AsyncDisposable {
   async #session(): Promise<PostgresConnection> {
     if (this.#connection.isUsable) return this.#connection;
     await this.#connection[Symbol.asyncDispose]();
-    this.#connection = await PostgresConnection.open(this.#location, 'speil verify source');
+    this.#connection = await openSession(this.#location, 'speil verify source');
     return this.#connection;
   }
 
@@ -107,13 +110,21 @@ const fromSql = (table: PostgresTable): string =>
   `${table.partitioned ? '' : 'ONLY '}${qualified({ schema: table.sourceSchema, name: table.schema.table.name }, '')}`;
 
 function findTable({ schema, schemaHash: hash }: HeldTable, { catalogue }: Known): PostgresTable {
-  const found = catalogue.tables.find((table) => TableName.equal(table.schema.table, schema.table));
+  const isMeant = (table: PostgresTable) => TableName.equal(table.schema.table, schema.table);
+  if (catalogue.locked.some(isMeant)) throw lockedError(schema.table);
+  const found = catalogue.tables.find(isMeant);
   if (found !== undefined && schemaHash(found.schema) === hash) return found;
   throw alteredError(
     schema.table,
     `${found === undefined ? 'is gone from' : 'was altered in'} the source since the mirror’s last cycle`,
   );
 }
+
+const lockedError = (table: TableName): SpeilError =>
+  new SpeilError('LOCK_TIMEOUT', `${TableName.toText(table)} is locked in the source`, {
+    hint: 'Another session holds the table; see pg_stat_activity. Then verify again.',
+    recovery: 'retry',
+  });
 
 /** The lock holds back ALTER TABLE; what was altered before it is seen here. */
 async function requireUnaltered(connection: PostgresConnection, table: PostgresTable): Promise<void> {
