@@ -168,16 +168,15 @@ async function loadCopy(
 ): Promise<Written> {
   const { copy } = row;
   if (copy === null) throw unexpected(batch.table, 'no copy was begun');
-  let { widened } = copy;
-  if (batch.rowCount > 0) widened = (await tx.load({ ...copy, widened }, batch)).widened;
-  let rows = copy.rows + batch.rowCount;
-  if (phase.done) rows -= (await tx.buildKey({ ...copy, widened })).duplicates;
+  const { widened } = copy;
+  const loaded = batch.rowCount > 0 ? await tx.load({ ...copy, widened }, batch) : { counts: RowCounts.none, widened };
+  const duplicates = phase.done ? (await tx.buildKey({ ...copy, widened: loaded.widened })).duplicates : 0;
+  const rows = copy.rows + loaded.counts.inserted - duplicates;
   const filled = copy.filled || phase.done;
-  const inserted = batch.rowCount;
   return {
-    row: { ...row, copy: { ...copy, widened, rows, filled, progress: phase.progress } },
-    counts: { inserted, updated: 0, deleted: 0 },
-    notes: widenedNotes(copy.widened, widened),
+    row: { ...row, copy: { ...copy, widened: loaded.widened, rows, filled, progress: phase.progress } },
+    counts: loaded.counts,
+    notes: widenedNotes(widened, loaded.widened),
   };
 }
 

@@ -32,3 +32,17 @@ function chunkEnd(all: Buffer, from: number, chunkBytes: number): number {
 
 const joined = (pieces: readonly Buffer[]): Buffer =>
   pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces);
+
+/** The row text without its first rows. */
+export async function* withoutFirst(pieces: AsyncIterable<Buffer>, rows: number): AsyncGenerator<Buffer> {
+  let left = rows;
+  for await (const piece of pieces) {
+    let from = 0;
+    for (; left > 0 && from < piece.length; left--) {
+      const end = piece.indexOf(ROW_END, from);
+      if (end === -1) break;
+      from = end + 1;
+    }
+    if (left === 0 && from < piece.length) yield piece.subarray(from);
+  }
+}

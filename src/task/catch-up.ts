@@ -25,12 +25,16 @@ export async function catchUp(context: CycleContext, state: CatchUpState): Promi
   for (const table of unchangedToMove(state, snapshot)) {
     await calls.add(emptyBatch(table.schema, snapshot.position(table.schema)));
   }
-  for (const table of snapshot.changed) {
+  for (const table of keyedFirst(snapshot.changed)) {
     await isolated(context, state.outcome, table, () => sendTable(context, { state, snapshot, calls, table }));
   }
   await calls.send();
   return snapshot.description;
 }
+
+/** A table without a key takes calls of its own: between the others they would part what readers should see together. */
+const keyedFirst = (tables: readonly CatchUpTable[]): readonly CatchUpTable[] =>
+  tables.toSorted((a, b) => Number(isKeyless(a.schema)) - Number(isKeyless(b.schema)));
 
 /** Tables without changes whose position has to move all the same: new copies, and positions that grow too old. */
 function unchangedToMove(state: CatchUpState, snapshot: SourceSnapshot): readonly StartedTable[] {

@@ -70,7 +70,7 @@ export async function runCycle(context: CycleContext): Promise<CycleReport> {
   signal.throwIfAborted();
   await leaveBookmarkIfDue(context);
   const snapshot = await catchUp(context, { clientState, outcome, started });
-  await source.prune(signal);
+  await isDone(() => source.prune(signal));
   const { notes } = await client.replicationCompleted({ clientState, changedTables: outcome.changedTables() });
   outcome.note(null, notes);
   const report = outcome.report({ startedAt, finishedAt: isoTime(context.clock) });
@@ -190,6 +190,16 @@ function outlook({ tracked, work }: CycleTable): TableOutlook {
 async function leaveBookmarkIfDue({ source, clock, memory }: CycleContext): Promise<void> {
   const nowMs = clock.monotonicMs();
   if (memory.bookmarkAtMs !== null && nowMs - memory.bookmarkAtMs < BOOKMARK_INTERVAL_MS) return;
-  await source.leaveBookmark();
-  memory.bookmarkAtMs = nowMs;
+  if (await isDone(() => source.leaveBookmark())) memory.bookmarkAtMs = nowMs;
+}
+
+/** For what is no part of this cycle's promise: a source that is locked does not fail the cycle, the next one tries again. */
+async function isDone(work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (error instanceof SpeilError && error.code === 'LOCK_TIMEOUT') return false;
+    throw error;
+  }
 }

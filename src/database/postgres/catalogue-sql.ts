@@ -22,7 +22,7 @@ export const RELATIONS_SQL = `
     coalesce(obj_description(c.oid, 'pg_class') = '${METADATA_COMMENT}', false) AS is_metadata,
     coalesce(pg_relation_filenode(c.oid), 0)::text AS filenode,
     CASE WHEN c.relkind IN ('r', 'p') THEN ${DEFINITION} ELSE '' END AS definition,
-    CASE WHEN c.relkind <> 'r' THEN 0 WHEN $2 THEN coalesce(pg_table_size(c.oid), 0) ELSE c.relpages::bigint * 8192 END::text AS bytes,
+    CASE WHEN c.relkind <> 'r' THEN 0 WHEN $2 AND c.oid <> ALL ($3::oid[]) THEN coalesce(pg_table_size(c.oid), 0) ELSE c.relpages::bigint * 8192 END::text AS bytes,
     (SELECT md5(string_agg(i.indexrelid || ':' || i.xmin, ',' ORDER BY i.indexrelid)) FROM pg_index i
       WHERE i.indrelid = c.oid AND i.indisunique) AS keys,
     c.reltuples::float8 AS rows,
@@ -84,8 +84,8 @@ export const COLUMNS_SQL = `
     CASE WHEN a.attgenerated = '' AND NOT EXISTS (
         SELECT FROM pg_depend x WHERE x.classid = 'pg_attrdef'::regclass AND x.objid = d.oid AND x.refobjid >= 16384
           AND NOT (x.refclassid = 'pg_class'::regclass AND x.refobjid = c.oid))
-      THEN pg_get_expr(d.adbin, d.adrelid) END AS default_expression,
-    CASE WHEN a.attgenerated <> '' THEN a.attgenerated::text || ':' || pg_get_expr(d.adbin, d.adrelid) END AS generated_as,
+      AND c.oid <> ALL ($2::oid[]) THEN pg_get_expr(d.adbin, d.adrelid) END AS default_expression,
+    CASE WHEN a.attgenerated <> '' AND c.oid <> ALL ($2::oid[]) THEN a.attgenerated::text || ':' || pg_get_expr(d.adbin, d.adrelid) END AS generated_as,
     a.atthasmissing AS has_missing,
     CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS missing,
     array_position((x.columns)[0:x.indnkeyatts - 1], a.attnum) AS key_position,

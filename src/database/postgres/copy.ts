@@ -1,7 +1,7 @@
 import { SpeilError } from '../../core/error.ts';
 import type { CopyChunk } from '../../core/row-batch.ts';
 import { TableName } from '../../core/table.ts';
-import { cutAtRows } from '../row-chunks.ts';
+import { cutAtRows, withoutFirst } from '../row-chunks.ts';
 import { countRows } from '../row-text.ts';
 import type { CopyOptions } from '../source-database.ts';
 import type { PostgresConnection } from './connection.ts';
@@ -9,7 +9,13 @@ import type { PostgresTable, StoredRelation } from './introspect.ts';
 import { ident, identList } from './sql.ts';
 
 /** Where a copy stands: heap file and next block of one relation; relations come in the order of their oids. */
-type Progress = { readonly oid: number; readonly filenode: string; readonly block: number };
+type Progress = {
+  readonly oid: number;
+  readonly filenode: string;
+  readonly block: number;
+  /** Only without a key: so many rows of the range up to `end` are sent already. */
+  readonly within?: { readonly end: number; readonly rows: number } | undefined;
+};
 
 /** Blocks of the first range: small, since a row may be large. Later ranges aim at the batch size. */
 const FIRST_RANGE_BLOCKS = 16;
@@ -63,18 +69,26 @@ async function* copyRelation(
     if (now !== (from?.filenode ?? filenode)) throw rewritten(table);
   };
   failIfMoved(filenode);
+  // Inside a range the progress does not move, so that a cut repeats it and never skips a row. Repeated rows need a key
+  // to be recognised by; without one the rows are counted, which holds as long as none changed: else all are sent anew.
+  const isKeyless = table.schema.key.length === 0;
   let block = from?.block ?? 0;
+  let within = from?.within;
   let rangeBlocks = FIRST_RANGE_BLOCKS;
   while (block < blocks) {
     signal.throwIfAborted();
-    const end = Math.min(block + rangeBlocks, blocks);
-    const at = (next: number) => JSON.stringify({ oid: relation.oid, filenode, block: next } satisfies Progress);
+    const end = within?.end ?? Math.min(block + rangeBlocks, blocks);
+    const at = (next: number, part?: Progress['within']) =>
+      JSON.stringify({ oid: relation.oid, filenode, block: next, within: part } satisfies Progress);
     let bytes = 0;
+    let sent = within?.rows ?? 0;
     let pending: Buffer | null = null;
-    // Only the last chunk of a range moves the progress: a cut inside it repeats the range, never skips a row.
-    const cut = table.schema.key.length === 0 ? Number.POSITIVE_INFINITY : chunkBytes;
-    for await (const rows of cutAtRows(connection.copyOut(rangeSql(connection, table, relation, block, end)), cut)) {
-      if (pending !== null) yield chunkOf(pending, at(block));
+    const range = withoutFirst(connection.copyOut(rangeSql(connection, table, relation, block, end)), sent);
+    for await (const rows of cutAtRows(range, chunkBytes)) {
+      if (pending !== null) {
+        sent += countRows(pending);
+        yield chunkOf(pending, at(block, isKeyless ? { end, rows: sent } : undefined));
+      }
       bytes += rows.length;
       pending = rows;
     }
@@ -82,6 +96,7 @@ async function* copyRelation(
     if (pending !== null) yield chunkOf(pending, at(end));
     rangeBlocks = nextRangeBlocks(end - block, bytes, chunkBytes);
     block = end;
+    within = undefined;
   }
 }
 

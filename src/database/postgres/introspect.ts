@@ -1,3 +1,4 @@
+import { SpeilError } from '../../core/error.ts';
 import type { ColumnSchema, TableName, TableSchema } from '../../core/table.ts';
 import type { TableSelection } from '../source-database.ts';
 import { COLUMNS_SQL, RELATIONS_SQL } from './catalogue-sql.ts';
@@ -52,6 +53,8 @@ export type PostgresTable = {
 
 export type Catalogue = {
   readonly tables: readonly PostgresTable[];
+  /** Those of them that another session holds exclusively: their sizes and defaults could not be read. */
+  readonly locked: readonly PostgresTable[];
   readonly excluded: readonly { readonly table: TableName; readonly reason: string }[];
 };
 
@@ -73,18 +76,37 @@ export class CatalogueReader {
   #fingerprint = '';
   #sizes: ReadonlyMap<number, string> = new Map();
 
+  /** A relation that another session holds exclusively is left out of what has to look into it. */
   async read(connection: PostgresConnection, { schemas }: TableSelection): Promise<Catalogue> {
     const names = schemas === null ? null : [...schemas];
+    try {
+      return await this.#read(connection, names, []);
+    } catch (error) {
+      if (!(error instanceof SpeilError) || error.code !== 'LOCK_TIMEOUT') throw error;
+    }
+    const locked = await connection.query<{ oid: number }>(LOCKED_SQL);
+    const catalogue = await this.#read(connection, names, locked.map((row) => row.oid));
+    this.#fingerprint = '';
+    return catalogue;
+  }
+
+  async #read(
+    connection: PostgresConnection,
+    names: readonly string[] | null,
+    locked: readonly number[],
+  ): Promise<Catalogue> {
     const isFirst = this.#fingerprint === '';
-    const relations = await connection.query<RelationRow>(RELATIONS_SQL, [names, isFirst]);
+    const relations = await connection.query<RelationRow>(RELATIONS_SQL, [names, isFirst, locked]);
     if (isFirst) this.#sizes = new Map(relations.map((row) => [row.oid, row.bytes]));
     const fingerprint = JSON.stringify([names, relations.map(essence)]);
-    if (fingerprint !== this.#fingerprint) this.#columns = await connection.query<ColumnRow>(COLUMNS_SQL, [names]);
+    if (fingerprint !== this.#fingerprint) {
+      this.#columns = await connection.query<ColumnRow>(COLUMNS_SQL, [names, locked]);
+    }
     this.#fingerprint = fingerprint;
     const sized = relations.map((row) =>
       row.bytes === '0' ? { ...row, bytes: this.#sizes.get(row.oid) ?? '0' } : row,
     );
-    return toCatalogue(sized, this.#columns);
+    return toCatalogue(sized, this.#columns, new Set(locked));
   }
 }
 
@@ -98,13 +120,25 @@ const essence = (row: RelationRow): readonly unknown[] => [
   row.keys,
 ];
 
-function toCatalogue(relations: readonly RelationRow[], columns: readonly ColumnRow[]): Catalogue {
+/** Tables that are held, or waited for, so that nobody else can look into them. */
+const LOCKED_SQL = `
+  SELECT relation::bigint::float8 AS oid FROM pg_locks
+  WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid <> pg_backend_pid()
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+
+function toCatalogue(
+  relations: readonly RelationRow[],
+  columns: readonly ColumnRow[],
+  locked: ReadonlySet<number>,
+): Catalogue {
   const leaves = Map.groupBy(relations.filter(isLeaf), (row) => row.root_oid);
   const columnsOf = Map.groupBy(columns, (row) => row.table_oid);
   const roots = relations.filter((row) => !isLeaf(row));
   const tables = roots.filter((row) => reasonToExclude(row) === null);
+  const made = tables.map((row) => toTable(row, columnsOf.get(row.oid) ?? [], leaves.get(row.oid) ?? []));
   return {
-    tables: tables.map((row) => toTable(row, columnsOf.get(row.oid) ?? [], leaves.get(row.oid) ?? [])),
+    tables: made,
+    locked: made.filter((table) => table.writable.some(({ oid }) => locked.has(oid))),
     excluded: roots.flatMap((row) => {
       const reason = reasonToExclude(row);
       return reason === null || reason === '' ? [] : [{ table: tableName(row.schema, row.name), reason }];

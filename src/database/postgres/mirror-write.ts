@@ -3,6 +3,7 @@ import { SpeilError } from '../../core/error.ts';
 import type { RowBytes, RowCounts } from '../../core/row-batch.ts';
 import { TableName, type TableSchema } from '../../core/table.ts';
 import type { WriteResult, WriteTarget } from '../mirror-database.ts';
+import { nextRowEnd } from '../row-text.ts';
 import type { PostgresConnection } from './connection.ts';
 import { type MirrorDialect, mirrorType, targetName } from './mirror-tables.ts';
 import { ident, identList } from './sql.ts';
@@ -22,40 +23,66 @@ export async function loadRows(writer: Writer, target: WriteTarget, rows: RowByt
 }
 
 /**
- * Applies net changes as a set: into a stage of this session, then one DELETE and one INSERT … ON CONFLICT. A row whose
- * values did not change is written all the same; comparing would cost more than it saves.
+ * Applies net changes as a set: into a stage of this session, then a DELETE, an UPDATE, and an INSERT of what was not
+ * there to be updated. A row whose values did not change is written all the same; comparing would cost more than it saves.
  */
 export async function applyRows(writer: Writer, target: WriteTarget, rows: RowBytes): Promise<WriteResult> {
   const fitted = await fitRows(writer, target, rows, 1);
   const { connection, dialect } = writer;
   const { schema } = target;
   const stage = await ensureStage(writer, fitted.target);
+  const deletes = countDeletes(rows.rows);
+  const application: Application = {
+    table: dialect.qualify(targetName(target)),
+    stage,
+    schema,
+    deletes,
+    upserts: rows.rowCount - deletes,
+  };
   await copyIn(writer, `COPY ${stage} FROM STDIN`, fitted.bytes, target);
-  const application: Application = { table: dialect.qualify(targetName(target)), stage, schema };
-  await connection.query('SAVEPOINT speil_apply');
+  await connection.query(`SAVEPOINT speil_apply; ${PROBE_BY_KEY}`);
   const counts = await upsert(connection, application).catch(async (error: unknown) => {
     if (!(error instanceof SpeilError) || error.code !== 'KEY_VIOLATED') throw error;
     await connection.query('ROLLBACK TO SAVEPOINT speil_apply');
     return replace(connection, application, error);
   });
-  await connection.query(`RELEASE SAVEPOINT speil_apply; TRUNCATE ${stage}`);
+  await connection.query(`RELEASE SAVEPOINT speil_apply; ${PROBE_AS_PLANNED}; TRUNCATE ${stage}`);
   return { counts, widened: fitted.target.widened };
 }
 
-type Application = { readonly table: string; readonly stage: string; readonly schema: TableSchema };
+/**
+ * A stage is never larger than a batch, so its rows are looked up one by one through the key. The planner, which knows
+ * nothing of the stage, might read all of a table of a million rows instead, for every batch.
+ */
+const PROBE_BY_KEY = 'SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off';
+const PROBE_AS_PLANNED = 'SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT';
 
+type Application = {
+  readonly table: string;
+  readonly stage: string;
+  readonly schema: TableSchema;
+  /** Rows of the stage, by their operation. */
+  readonly deletes: number;
+  readonly upserts: number;
+};
+
+const DELETE = 'D'.charCodeAt(0);
+
+function countDeletes(rows: Uint8Array): number {
+  let count = 0;
+  for (let at = 0; at < rows.length; at = nextRowEnd(rows, at)) {
+    if (rows[at] === DELETE) count++;
+  }
+  return count;
+}
+
+/** To update first and to insert what is left over is cheaper than INSERT … ON CONFLICT DO UPDATE of all. */
 async function upsert(connection: PostgresConnection, application: Application): Promise<RowCounts> {
-  const { table, stage, schema } = application;
-  const names = schema.columns.map((column) => column.name);
-  const deleted = await deleteStaged(connection, application, 'D');
-  const written = await connection.one<{ fresh: number; total: number }>(
-    `WITH written AS (
-       INSERT INTO ${table} (${identList(names)}) SELECT ${identList(names)} FROM ${stage} WHERE ${operationColumn(schema)} = 'U'
-       ON CONFLICT (${identList(schema.key)}) DO UPDATE SET ${names.map((name) => `${ident(name)} = excluded.${ident(name)}`).join(', ')}
-       RETURNING xmax = 0 AS fresh)
-     SELECT count(*) FILTER (WHERE fresh)::float8 AS fresh, count(*)::float8 AS total FROM written`,
-  );
-  return { inserted: written.fresh, updated: written.total - written.fresh, deleted };
+  const { deletes, upserts } = application;
+  const deleted = deletes === 0 ? 0 : await deleteStaged(connection, application, 'D');
+  const updated = upserts === 0 ? 0 : await updateStaged(connection, application);
+  const inserted = updated === upserts ? 0 : await insertStaged(connection, application, true);
+  return { inserted, updated, deleted };
 }
 
 /**
@@ -67,30 +94,53 @@ async function replace(
   application: Application,
   error: SpeilError,
 ): Promise<RowCounts> {
-  const { table, stage, schema } = application;
+  const { table } = application;
   const { referenced } = await connection.one<{ referenced: boolean }>(
     "SELECT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass($1)) AS referenced",
     [table],
   );
   if (referenced) throw error;
-  const names = identList(schema.columns.map((column) => column.name));
   const deleted = await deleteStaged(connection, application, 'D');
   const updated = await deleteStaged(connection, application, 'U');
-  const total = await connection.execute(
-    `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${stage} WHERE ${operationColumn(schema)} = 'U'`,
-  );
+  const total = await insertStaged(connection, application, false);
   return { inserted: total - updated, updated, deleted };
 }
 
 /** Deletes the rows with the keys of this operation. */
 const deleteStaged = (
   connection: PostgresConnection,
-  { table, stage, schema }: Application,
+  application: Application,
   operation: 'U' | 'D',
 ): Promise<number> =>
   connection.execute(
-    `DELETE FROM ${table} t USING ${stage} s WHERE s.${operationColumn(schema)} = '${operation}' AND ${schema.key.map((name) => `t.${ident(name)} = s.${ident(name)}`).join(' AND ')}`,
+    `DELETE FROM ${application.table} t USING ${application.stage} s WHERE ${stagedRow(application, operation)}`,
   );
+
+/** Also the key is set: equal keys may be spelled differently. */
+function updateStaged(connection: PostgresConnection, application: Application): Promise<number> {
+  const { table, stage, schema } = application;
+  const values = schema.columns.map(({ name }) => `${ident(name)} = s.${ident(name)}`).join(', ');
+  return connection.execute(`UPDATE ${table} t SET ${values} FROM ${stage} s WHERE ${stagedRow(application, 'U')}`);
+}
+
+const stagedRow = ({ schema }: Application, operation: 'U' | 'D'): string =>
+  [
+    `s.${operationColumn(schema)} = '${operation}'`,
+    ...schema.key.map((name) => `t.${ident(name)} = s.${ident(name)}`),
+  ].join(' AND ');
+
+/** Inserts all rows that are not deletes, but for those whose key is there already where that is to be so. */
+function insertStaged(
+  connection: PostgresConnection,
+  { table, stage, schema }: Application,
+  keyMayBeThere: boolean,
+): Promise<number> {
+  const names = identList(schema.columns.map((column) => column.name));
+  const conflict = keyMayBeThere ? ` ON CONFLICT (${identList(schema.key)}) DO NOTHING` : '';
+  return connection.execute(
+    `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${stage} WHERE ${operationColumn(schema)} = 'U'${conflict}`,
+  );
+}
 
 /** Rows of a copy as net changes: each with the operation in front. */
 function withOperation(rows: RowBytes): RowBytes {

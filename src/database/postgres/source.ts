@@ -79,7 +79,7 @@ class PostgresSource implements SourceDatabase {
           ? [...beginTrackingDdl(table, 0), ...table.writable.flatMap(enableAlwaysDdl)].map(forPlan)
           : [],
         missing: missingByTable.get(table.oid) ?? [],
-        notes: table.notes,
+        notes: catalogue.locked.includes(table) ? [...table.notes, LOCKED_NOTE] : table.notes,
       };
     };
     return {
@@ -103,11 +103,16 @@ class PostgresSource implements SourceDatabase {
     this.#catalogue = null;
     const chosen = catalogue.tables.filter((table) => wanted.has(TableName.toText(table.schema.table)));
     await setUpTracking(control, this.#deps.random);
-    const outcome = await applyTracking(control, chosen, this.#deps.random);
+    const locked = chosen.filter((table) => catalogue.locked.includes(table));
+    const free = chosen.filter((table) => !locked.includes(table));
+    const outcome = await applyTracking(control, free, this.#deps.random);
     this.#tracked = new Map(outcome.tracked.map((entry) => [TableName.toText(entry.table.schema.table), entry]));
     return {
       tables: outcome.tracked.map(toReport),
-      refused: outcome.refused.map(({ table, error }) => ({ table: table.schema.table, error: errorReport(error) })),
+      refused: [...outcome.refused, ...locked.map(asLocked)].map(({ table, error }) => ({
+        table: table.schema.table,
+        error: errorReport(error),
+      })),
       notes: outcome.notes,
     };
   }
@@ -181,6 +186,16 @@ class PostgresSource implements SourceDatabase {
     return this.#reader;
   }
 }
+
+const LOCKED_NOTE = 'another session holds it exclusively: its size and defaults could not be read';
+
+const asLocked = (table: PostgresTable) => ({
+  table,
+  error: new SpeilError('LOCK_TIMEOUT', `${TableName.toText(table.schema.table)} is held exclusively by another session`, {
+    hint: 'See pg_locks and pg_stat_activity. The next cycle tries again.',
+    recovery: 'retry',
+  }),
+});
 
 const toReport = ({ table, trackingId, isNew }: TrackedPostgresTable): TrackedTable => ({
   schema: { ...table.schema, identity: trackingId },
