@@ -55,7 +55,12 @@ testPairs(
     await source.sql(TABLE);
     await source.sql('CREATE TABLE other (id int PRIMARY KEY)');
     await mirroring.follow();
-    const moments: readonly TaskPoint[] = ['after copyStart', 'chunk of copy', 'before openSnapshot', 'after openSnapshot'];
+    const moments: readonly TaskPoint[] = [
+      'after copyStart',
+      'chunk of copy',
+      'before openSnapshot',
+      'after openSnapshot',
+    ];
     for (const [at, moment] of moments.entries()) {
       await using long = await Session.open(source.address);
       await long.begin();
@@ -109,7 +114,8 @@ testPairs(
 testPairs('keys that are exchanged between the chunks of a first copy', async (mirroring) => {
   const { source } = mirroring;
   await source.sql(TABLE);
-  const swap = () => source.sql('UPDATE item SET id = CASE WHEN id > 0 THEN -id ELSE 2001 + id END WHERE id IN (1, 2, 3, 1998, 1999)');
+  const swap = () =>
+    source.sql('UPDATE item SET id = CASE WHEN id > 0 THEN -id ELSE 2001 + id END WHERE id IN (1, 2, 3, 1998, 1999)');
   await cycleWith(mirroring, { 'chunk of copy': [swap, swap, swap] });
   await mirroring.follow();
 });

@@ -76,7 +76,11 @@ function writeSql(at: number, { row, what }: Extract<Step, { kind: 'write' }>, n
 
 type State = { readonly session: Session; open: boolean; savepoint: boolean };
 
-async function takeStep(states: readonly State[], current: Exclude<Step, { kind: 'cycle' }>, note: number): Promise<void> {
+async function takeStep(
+  states: readonly State[],
+  current: Exclude<Step, { kind: 'cycle' }>,
+  note: number,
+): Promise<void> {
   const state = states[current.session];
   assert.ok(state);
   if (current.kind === 'begin' && !state.open) {
@@ -122,10 +126,14 @@ export type InterleavingOptions = {
 
 /** Plays scripts of statements in several sessions at once; after each cycle the mirror must be the source. */
 export async function interleavingsHold({ numRuns, seed, forget = false }: InterleavingOptions): Promise<void> {
-  const property = fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), fc.boolean(), async (steps, toSqlite) => {
-    const pair = { name: 'interleavings', source: 'postgres', mirror: toSqlite ? 'sqlite' : 'postgres' } as const;
-    await using mirroring = await Mirroring.open(pair);
-    await play(mirroring, steps, forget);
-  });
+  const property = fc.asyncProperty(
+    fc.array(step, { minLength: 20, maxLength: 60 }),
+    fc.boolean(),
+    async (steps, toSqlite) => {
+      const pair = { name: 'interleavings', source: 'postgres', mirror: toSqlite ? 'sqlite' : 'postgres' } as const;
+      await using mirroring = await Mirroring.open(pair);
+      await play(mirroring, steps, forget);
+    },
+  );
   await fc.assert(property, { numRuns, ...(seed === undefined ? {} : { seed }), endOnFailure: forget });
 }

@@ -60,7 +60,9 @@ testPairs(
     await mirrored(mirroring);
     await using early = await Session.open(mirroring.source.address);
     await early.begin();
-    await mirroring.source.sql("UPDATE item SET note = 'by the higher number' WHERE id <= 5; DELETE FROM item WHERE id = 6");
+    await mirroring.source.sql(
+      "UPDATE item SET note = 'by the higher number' WHERE id <= 5; DELETE FROM item WHERE id = 6",
+    );
     await mirroring.follow();
     await early.sql(
       `UPDATE item SET note = 'by the lower number' WHERE id = 1; DELETE FROM item WHERE id = 2;

@@ -24,7 +24,10 @@ testPairs(
     const { source } = mirroring;
     await source.sql('CREATE TABLE item (id int PRIMARY KEY, note text); INSERT INTO item VALUES (1, NULL), (2, NULL)');
     await mirroring.follow();
-    const kept = await prepare(source.address, "INSERT INTO item VALUES (10, 'kept'); UPDATE item SET note = 'kept' WHERE id = 1");
+    const kept = await prepare(
+      source.address,
+      "INSERT INTO item VALUES (10, 'kept'); UPDATE item SET note = 'kept' WHERE id = 1",
+    );
     const dropped = await prepare(source.address, "UPDATE item SET note = 'dropped' WHERE id = 2");
     await source.sql("INSERT INTO item VALUES (20, 'between')");
     assert.deepEqual(countsOf(await mirroring.follow(), 'item'), { ...none, inserted: 1 });
@@ -56,9 +59,14 @@ test('a prepared transaction that outlives a crash and a restart of the source',
   await using server = await startPostgres({ settings: { synchronous_commit: 'on' } });
   const addresses = { source: await server.createDatabase('shop'), mirror: `sqlite:${directory.file('mirror.db')}` };
   const sql = (text: string) => server.sql('shop', text);
-  await sql('CREATE TABLE item (id int PRIMARY KEY, note text); INSERT INTO item SELECT i FROM generate_series(1, 20) i');
+  await sql(
+    'CREATE TABLE item (id int PRIMARY KEY, note text); INSERT INTO item SELECT i FROM generate_series(1, 20) i',
+  );
   await mirror(addresses);
-  const name = await prepare(addresses.source, "UPDATE item SET note = 'prepared' WHERE id <= 3; DELETE FROM item WHERE id = 4");
+  const name = await prepare(
+    addresses.source,
+    "UPDATE item SET note = 'prepared' WHERE id <= 3; DELETE FROM item WHERE id = 4",
+  );
   await sql("UPDATE item SET note = 'plain' WHERE id > 10");
   await mirror(addresses);
   await server.kill();

@@ -103,7 +103,9 @@ testPairs(
     await mirroring.follow();
     await source.sql('BEGIN; TRUNCATE item; ROLLBACK');
     await mirroring.follow();
-    await source.sql("BEGIN; SAVEPOINT a; TRUNCATE item; ROLLBACK TO a; UPDATE item SET note = 'kept' WHERE id = 1; COMMIT");
+    await source.sql(
+      "BEGIN; SAVEPOINT a; TRUNCATE item; ROLLBACK TO a; UPDATE item SET note = 'kept' WHERE id = 1; COMMIT",
+    );
     const cycle = await mirroring.follow();
     assert.deepEqual(countsOf(cycle, 'item'), { inserted: 0, updated: 1, deleted: 0 });
     assert.deepEqual(copiedIn(cycle), []);
@@ -115,12 +117,16 @@ testPairs(
   'TRUNCATE of several tables at once, one of them without a key, in a transaction that commits late',
   async (mirroring) => {
     const { source } = mirroring;
-    await source.sql(`${TABLE}; CREATE TABLE line (item int REFERENCES item, n int); INSERT INTO line SELECT i, i FROM generate_series(1, 100) i`);
+    await source.sql(
+      `${TABLE}; CREATE TABLE line (item int REFERENCES item, n int); INSERT INTO line SELECT i, i FROM generate_series(1, 100) i`,
+    );
     await mirroring.follow();
     await using session = await Session.open(source.address);
     await source.sql("UPDATE item SET note = 'y' WHERE id = 1");
     await mirroring.follow();
-    await session.sql("BEGIN; TRUNCATE item CASCADE; INSERT INTO item VALUES (1, 'new'); INSERT INTO line VALUES (1, 1), (1, 1)");
+    await session.sql(
+      "BEGIN; TRUNCATE item CASCADE; INSERT INTO item VALUES (1, 'new'); INSERT INTO line VALUES (1, 1), (1, 1)",
+    );
     await session.sql('COMMIT');
     await mirroring.follow();
   },

@@ -13,11 +13,7 @@ const SOURCE_CALLS = ['enableTracking', 'judge', 'leaveBookmark', 'copyStart', '
 const MIRROR_CALLS = ['createTable', 'load', 'buildKey', 'apply', 'deleteAll', 'swap', 'saveMetadata'] as const;
 const CHUNKS = ['copy', 'changes', 'rows'] as const;
 
-type Call =
-  | (typeof CLIENT_CALLS)[number]
-  | (typeof SOURCE_CALLS)[number]
-  | (typeof MIRROR_CALLS)[number]
-  | 'commit';
+type Call = (typeof CLIENT_CALLS)[number] | (typeof SOURCE_CALLS)[number] | (typeof MIRROR_CALLS)[number] | 'commit';
 
 /** A moment in the life of a task: around each call between its parts, and between two chunks of a source. */
 export type TaskPoint = `before ${Call}` | `after ${Call}` | `chunk of ${(typeof CHUNKS)[number]}`;

@@ -28,6 +28,10 @@ const AFTER_ROWS = `
   SELECT pg_get_indexdef(indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = indexrelid
   WHERE relnamespace::regnamespace::text !~ '^(pg_|information_schema)' AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
   UNION ALL
+  SELECT format('ALTER SEQUENCE %s OWNED BY %s.%I', objid::regclass, refobjid::regclass, attname)
+  FROM pg_depend JOIN pg_class s ON s.oid = objid AND relkind = 'S' JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid
+  WHERE classid = 'pg_class'::regclass AND deptype = 'a'
+  UNION ALL
   SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace::regnamespace::text !~ '^(pg_|information_schema)'
   UNION ALL
   SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
