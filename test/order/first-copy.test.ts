@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { fromPostgres, type Mirroring, testPairs } from '../conformance/mirroring.ts';
+import { status } from '../../src/mirror.ts';
+import { countsOf, fromPostgres, type Mirroring, testPairs } from '../conformance/mirroring.ts';
 import { composedTask, type TaskPoint } from '../support/composed-task.ts';
 import { Session } from './sessions.ts';
 
@@ -46,6 +47,12 @@ testPairs('rows that are written, moved and deleted between the chunks of a firs
   });
   assert.equal(await mirroring.mirror.value('SELECT count(*) FROM item WHERE id = 3002').then(Number), 0);
   await mirroring.follow();
+  const [item] = (await status(mirroring.mirror.address)).tables;
+  assert.equal(
+    item?.rows,
+    Number(await mirroring.source.value('SELECT count(*) FROM item')),
+    'rows that came twice count once',
+  );
 });
 
 testPairs(
@@ -119,3 +126,21 @@ testPairs('keys that are exchanged between the chunks of a first copy', async (m
   await cycleWith(mirroring, { 'chunk of copy': [swap, swap, swap] });
   await mirroring.follow();
 });
+
+testPairs(
+  'a transaction that was open before tracking was set up: the first copy counts all the same',
+  async (mirroring) => {
+    await mirroring.source.sql(
+      "CREATE TABLE item (id int PRIMARY KEY, note text); INSERT INTO item VALUES (1, 'first')",
+    );
+    await using older = await Session.open(mirroring.source.address);
+    await older.begin();
+    await mirroring.follow();
+    await mirroring.source.sql("INSERT INTO item VALUES (2, 'second')");
+    const next = await mirroring.follow();
+    assert.deepEqual(countsOf(next, 'item'), { inserted: 1, updated: 0, deleted: 0 });
+    assert.equal(next.report.tables.find(({ table }) => table === 'item')?.repopulated, undefined);
+    await older.sql('COMMIT');
+  },
+  fromPostgres,
+);

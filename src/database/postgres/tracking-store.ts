@@ -121,7 +121,7 @@ async function beginHistory(connection: PostgresConnection, random: Random): Pro
     for (const sql of there ? SETUP_DDL.slice(1) : SETUP_DDL) await connection.query(sql);
     await connection.query(
       `INSERT INTO ${TRACKING_SCHEMA}.history (id, server, valid_from, pruned_at)
-       VALUES ($1, ${SERVER_SQL}, pg_current_xact_id(), now()) ON CONFLICT DO NOTHING`,
+       VALUES ($1, ${SERVER_SQL}, pg_snapshot_xmin(pg_current_snapshot()), now()) ON CONFLICT DO NOTHING`,
       [random.uuid()],
     );
   });
@@ -151,7 +151,7 @@ async function settleHistory(connection: PostgresConnection): Promise<void> {
       ]);
   }
   await connection.query(
-    `UPDATE ${TRACKING_SCHEMA}.history SET server = ${SERVER_SQL}, valid_from = pg_current_xact_id()`,
+    `UPDATE ${TRACKING_SCHEMA}.history SET server = ${SERVER_SQL}, valid_from = pg_snapshot_xmin(pg_current_snapshot())`,
   );
 }
 
