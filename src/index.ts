@@ -15,4 +15,4 @@ export {
 } from './mirror.ts';
 export type { SchemaChange, TableSummary } from './task/contract.ts';
 export type { CycleReport, TableOutlook, TableReport, TaskEvent } from './task/report.ts';
-export { type VerifyOptions, type VerifyProgress, type VerifyReport, verify } from './verify.ts';
+export { type TableVerdict, type VerifyOptions, type VerifyProgress, type VerifyReport, verify } from './verify.ts';

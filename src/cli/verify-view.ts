@@ -31,7 +31,8 @@ function differenceLines(table: TableVerdict): readonly string[] {
   const more = table.differenceCount - table.differences.length;
   const rest = more > 0 ? [`  and ${formatCount(more)} more`] : [];
   const repaired = table.repaired > 0 ? [`  ${plural(table.repaired, 'row')} repaired`] : [];
-  return [...listed, ...rest, ...repaired];
+  const note = table.note === undefined ? [] : [`  ${table.note}`];
+  return [...listed, ...rest, ...repaired, ...note];
 }
 
 function verdict(report: VerifyReport, paint: Paint): string {

@@ -123,11 +123,16 @@ export class PostgresServer implements AsyncDisposable {
   /** Creates a database and answers its URL. Without a name: a new one of its own. */
   async createDatabase(name = `test_${++this.#databases}`, options: CreateDatabaseOptions = {}): Promise<string> {
     const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
+    const {
+      encoding,
+      locale,
+      template = encoding === undefined && locale === undefined ? undefined : 'template0',
+    } = options;
     const clauses = [
       options.owner === undefined ? '' : `OWNER ${quoteName(options.owner)}`,
-      options.template === undefined ? '' : `TEMPLATE ${quoteName(options.template)}`,
-      options.encoding === undefined ? '' : `ENCODING ${text(options.encoding)} TEMPLATE template0`,
-      options.locale === undefined ? '' : `LOCALE ${text(options.locale)} TEMPLATE template0`,
+      template === undefined ? '' : `TEMPLATE ${quoteName(template)}`,
+      encoding === undefined ? '' : `ENCODING ${text(encoding)}`,
+      locale === undefined ? '' : `LOCALE ${text(locale)}`,
     ];
     await this.sql('postgres', `CREATE DATABASE ${quoteName(name)} ${clauses.join(' ')}`);
     return this.url(name);
