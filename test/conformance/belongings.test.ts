@@ -35,9 +35,14 @@ const OWN: Readonly<Record<'postgres' | 'sqlite', string>> = {
 async function withOwnersThings(m: Mirroring): Promise<readonly string[]> {
   if (m.mirror.kind === 'postgres') {
     const server = await sharedPostgres();
-    await server.sql('postgres', `DO $$ BEGIN CREATE ROLE reporting; EXCEPTION WHEN duplicate_object THEN NULL; END $$`);
+    await server.sql(
+      'postgres',
+      `DO $$ BEGIN CREATE ROLE reporting; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
+    );
   }
-  await m.source.sql(`CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n INTEGER); INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3)`);
+  await m.source.sql(
+    `CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n INTEGER); INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3)`,
+  );
   await m.follow();
   await m.mirror.sql(OWN[m.mirror.kind]);
   return belongings(m);
@@ -67,7 +72,9 @@ testPairs('what the owner put on the mirror survives cycles, changes in place, r
 testPairs('a rebuild without a column keeps what does not need it, and says what it could not keep', async (m) => {
   await withOwnersThings(m);
   await m.mirror.sql(`CREATE INDEX on_both ON t (n, id); CREATE INDEX on_id ON t (id, n)`);
-  await m.source.sql(`DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t VALUES (1, 5), (7, 7)`);
+  await m.source.sql(
+    `DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t VALUES (1, 5), (7, 7)`,
+  );
   const cycle = await m.follow({}, { allowExtraTables: true });
   const after = (await belongings(m)).join('\n');
   assert.match(after, /on_id/);
@@ -76,60 +83,89 @@ testPairs('a rebuild without a column keeps what does not need it, and says what
   await m.follow({}, { allowExtraTables: true });
 });
 
-testPairs('foreign keys of the owner between mirrored tables, and from a table of his own', async (m) => {
-  await m.source.sql(`CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE u (id INTEGER PRIMARY KEY, t INTEGER); INSERT INTO t VALUES (1, 'a'), (2, 'b'); INSERT INTO u VALUES (1, 1), (2, 2)`);
-  await m.follow();
-  await m.mirror.sql(`ALTER TABLE u ADD CONSTRAINT to_t FOREIGN KEY (t) REFERENCES t DEFERRABLE INITIALLY DEFERRED; CREATE TABLE notes (id serial PRIMARY KEY, t bigint REFERENCES t); INSERT INTO notes (t) VALUES (1)`);
-  const before = await belongings(m);
-  await resync(m.mirror.address, ['t']);
-  await m.follow({}, { allowExtraTables: true });
-  assert.deepEqual(await belongings(m), before);
-  await m.source.sql(`INSERT INTO t VALUES (3, 'c'); INSERT INTO u VALUES (3, 3); DELETE FROM u WHERE id = 2; DELETE FROM t WHERE id = 2`);
-  await m.follow({}, { allowExtraTables: true });
-}, toPostgres);
+testPairs(
+  'foreign keys of the owner between mirrored tables, and from a table of his own',
+  async (m) => {
+    await m.source.sql(
+      `CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE u (id INTEGER PRIMARY KEY, t INTEGER); INSERT INTO t VALUES (1, 'a'), (2, 'b'); INSERT INTO u VALUES (1, 1), (2, 2)`,
+    );
+    await m.follow();
+    await m.mirror.sql(
+      `ALTER TABLE u ADD CONSTRAINT to_t FOREIGN KEY (t) REFERENCES t DEFERRABLE INITIALLY DEFERRED; CREATE TABLE notes (id serial PRIMARY KEY, t bigint REFERENCES t); INSERT INTO notes (t) VALUES (1)`,
+    );
+    const before = await belongings(m);
+    await resync(m.mirror.address, ['t']);
+    await m.follow({}, { allowExtraTables: true });
+    assert.deepEqual(await belongings(m), before);
+    await m.source.sql(
+      `INSERT INTO t VALUES (3, 'c'); INSERT INTO u VALUES (3, 3); DELETE FROM u WHERE id = 2; DELETE FROM t WHERE id = 2`,
+    );
+    await m.follow({}, { allowExtraTables: true });
+  },
+  toPostgres,
+);
 
 testPairs('readers never see an empty table, nor half of one, while it is copied again', async (m) => {
-  await m.source.sql(`CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000) SELECT i, 'row ' || i FROM n`);
+  await m.source.sql(
+    `CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000) SELECT i, 'row ' || i FROM n`,
+  );
   await m.follow();
   await resync(m.mirror.address, ['t']);
   let calls = 0;
   const seen = new Set<number>();
   const look = async () => seen.add(Number(await m.mirror.value('SELECT count(*) FROM t')));
-  await m.decorated((client) => ({
-    ...client,
-    rowData: async (request) => {
-      calls++;
-      await look();
-      const answer = await client.rowData(request);
-      await look();
-      return answer;
-    },
-  }), { batchBytes: 5_000 });
+  await m.decorated(
+    (client) => ({
+      ...client,
+      rowData: async (request) => {
+        calls++;
+        await look();
+        const answer = await client.rowData(request);
+        await look();
+        return answer;
+      },
+    }),
+    { batchBytes: 5_000 },
+  );
   assert.ok(calls > 5, `${calls} calls`);
   assert.deepEqual([...seen], [4000]);
 });
 
-testPairs('a reader in a loop sees all rows at any time, and the new table at last', async (m) => {
-  await m.source.sql(`CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, 0 FROM generate_series(1, 20000) i`);
-  await m.follow();
-  await m.source.sql('ALTER TABLE t ALTER COLUMN v TYPE bigint USING v + 1');
-  await withClient(m.mirror.address, async (reader) => {
-    let running = true;
-    const seen = new Set<string>();
-    const reading = (async () => {
-      while (running) {
-        const { rows } = await reader.query('SELECT count(*)::int AS n, min(v)::int AS low, max(v)::int AS high FROM t');
-        seen.add(JSON.stringify(rows[0]));
-        await turn();
-      }
-    })();
-    await m.follow({ batchBytes: 20_000 });
-    running = false;
-    await reading;
-    const allowed = [{ n: 20000, low: 0, high: 0 }, { n: 20000, low: 1, high: 1 }].map((row) => JSON.stringify(row));
-    assert.deepEqual([...seen].filter((row) => !allowed.includes(row)), []);
-  });
-}, pairs.slice(0, 1));
+testPairs(
+  'a reader in a loop sees all rows at any time, and the new table at last',
+  async (m) => {
+    await m.source.sql(
+      `CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, 0 FROM generate_series(1, 20000) i`,
+    );
+    await m.follow();
+    await m.source.sql('ALTER TABLE t ALTER COLUMN v TYPE bigint USING v + 1');
+    await withClient(m.mirror.address, async (reader) => {
+      let running = true;
+      const seen = new Set<string>();
+      const reading = (async () => {
+        while (running) {
+          const { rows } = await reader.query(
+            'SELECT count(*)::int AS n, min(v)::int AS low, max(v)::int AS high FROM t',
+          );
+          seen.add(JSON.stringify(rows[0]));
+          await turn();
+        }
+      })();
+      await m.follow({ batchBytes: 20_000 });
+      running = false;
+      await reading;
+      const allowed = [
+        { n: 20000, low: 0, high: 0 },
+        { n: 20000, low: 1, high: 1 },
+      ].map((row) => JSON.stringify(row));
+      assert.deepEqual(
+        [...seen].filter((row) => !allowed.includes(row)),
+        [],
+      );
+    });
+  },
+  pairs.slice(0, 1),
+);
 
 testPairs('wiping in place empties the table first, as an option', async (m) => {
   await m.source.sql(`CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b')`);
@@ -139,7 +175,14 @@ testPairs('wiping in place empties the table first, as an option', async (m) => 
   await m.source.sql(`DELETE FROM t WHERE id = 1`);
   await resync(m.mirror.address, ['t']);
   let rows = -1;
-  await m.follow({ wipe: 'in-place', hooks: { onWipe: async () => { rows = Number(await m.mirror.value('SELECT count(*) FROM t')); } } });
+  await m.follow({
+    wipe: 'in-place',
+    hooks: {
+      onWipe: async () => {
+        rows = Number(await m.mirror.value('SELECT count(*) FROM t'));
+      },
+    },
+  });
   assert.equal(rows, 0);
   assert.deepEqual(await belongings(m), before);
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { createMirrorClient } from '../../src/client/mirror-client.ts';
-import { mirror as runMirror, type MirrorOptions } from '../../src/mirror.ts';
+import { type MirrorOptions, mirror as runMirror } from '../../src/mirror.ts';
 import { Ends, runtime } from '../../src/open.ts';
 import type { MirrorClientService } from '../../src/task/contract.ts';
 import { runTask } from '../../src/task/mirroring-task.ts';

@@ -102,6 +102,14 @@ export async function playCrash(pair: Pair, crash: CrashCase): Promise<boolean> 
   return killed;
 }
 
+/** Where it is most likely to go wrong: between batches of one table, at the swap, after a commit that nobody heard of. */
+const DELICATE: readonly CrashCase[] = [
+  { point: 'before rowData', occurrence: 3, beginning: 'up to date', seed: 1 },
+  { point: 'after commit', occurrence: 4, beginning: 'up to date', seed: 2 },
+  { point: 'before swap', occurrence: 2, beginning: 'to be copied again', seed: 3 },
+  { point: 'after swap', occurrence: 3, beginning: 'empty', seed: 4 },
+];
+
 export type CrashTests = {
   readonly numRuns: number;
   /** Without one the runs are others each time; a failure prints the one to repeat. */
@@ -110,6 +118,9 @@ export type CrashTests = {
 
 /** Kills at points that chance chooses; most of them have to be points that the task comes to. */
 export function testCrashes(pair: Pair, { numRuns, seed }: CrashTests): void {
+  test(`${pair.name}: killed at delicate points, under writes`, async () => {
+    for (const crash of DELICATE) assert.ok(await playCrash(pair, crash), `${crash.point} was not come to`);
+  });
   test(`${pair.name}: killed at any point, under writes, the task goes on where it was`, async () => {
     let killed = 0;
     const property = fc.asyncProperty(crashCase, async (crash) => {

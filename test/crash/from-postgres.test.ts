@@ -1,4 +1,4 @@
 import { fromPostgres } from '../conformance/mirroring.ts';
 import { testCrashes } from './crash.ts';
 
-for (const [at, pair] of fromPostgres.entries()) testCrashes(pair, { numRuns: 7, seed: 1_000 + at });
+for (const [at, pair] of fromPostgres.entries()) testCrashes(pair, { numRuns: 5, seed: 1_000 + at });

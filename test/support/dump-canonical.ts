@@ -19,11 +19,13 @@ export function sqliteAsPostgres(value: string, declared: string, type: string):
   const blank = value.indexOf(' ');
   const [storage, content] = [value.slice(0, blank), value.slice(blank + 1)];
   if (storage === 'blob' || storage === 'bytes') return `\\x${content}`;
-  if (storage === 'text') return content.includes('\0') ? `\\x${Buffer.from(content).toString('hex')}` : asOneText(content);
+  if (storage === 'text') return type === 'bytea' || content.includes('\0') ? hexOf(content) : asOneText(content);
   if (storage === 'real' && type === 'text') return isNumeric(declared) ? inDigits(content) : asFloat8(content);
   if (type === 'boolean') return content === '0' ? 'f' : 't';
   return samePostgresForm(content, storage === 'real' ? 'double precision' : type);
 }
+
+const hexOf = (text: string): string => `\\x${Buffer.from(text).toString('hex')}`;
 
 const asOneText = (text: string): string => (/^\\+x([0-9a-f][0-9a-f])*$/.test(text) ? `\\${text}` : text);
 

@@ -1,0 +1,3 @@
+import { testHistories } from './model-check.ts';
+
+testHistories({ numRuns: 10, stepsMax: 25 });
