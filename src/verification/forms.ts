@@ -66,15 +66,17 @@ const BOOLEAN: FieldForm = {
 };
 
 /** For a column of a SQLite source: `type` is what the column is in the PostgreSQL mirror, `canonicalType` what it was meant to be. */
-export function formOfTagged(type: string, canonicalType: string): FieldForm {
-  const column = { type, canonicalType };
+export function formOfTagged(type: string, canonicalType: string, keepApart = false): FieldForm {
+  const column = { type, canonicalType, keepApart };
   const toLine = (field: string): string => {
-    const text = textFor(type === 'numeric' ? { type: 'text', canonicalType } : column, field);
+    const text = textFor(type === 'numeric' ? { ...column, type: 'text' } : column, field);
     if (text === null || textFor(column, field) === null) return misfit(field);
     return isFloat(type) ? floatText(text) : escapeField(text);
   };
-  return { toLine, toFields: (text) => fieldsFor(type, text) };
+  return { toLine, toFields: (text) => fieldsFor(type, text).filter((field) => toLine(field) === lineOf(type, text)) };
 }
+
+const lineOf = (type: string, text: string): string => (isFloat(type) ? floatText(text) : escapeField(text));
 
 /** The field that the text was made of; for a text column, where several could have been, all of them. */
 function fieldsFor(type: string, text: string): readonly string[] {
@@ -96,12 +98,14 @@ function fieldsFor(type: string, text: string): readonly string[] {
 
 const HEX = /^\\x((?:[0-9a-f]{2})*)$/;
 const ESCAPED_HEX = /^\\\\+x(?:[0-9a-f]{2})*$/;
+const ESCAPED_NUMBER = /^\\+-?(?:\d+(?:\.\d+)?(?:e[+-]\d+)?|Infinity)$/;
 const NUMBER = /^-?(?:\d+(?:\.\d+)?(?:e[+-]\d+)?|Infinity)$/;
 
 /** Undoes the rule by which values of SQLite are spelled in a text column. */
 function textFields(text: string): readonly string[] {
   const hex = HEX.exec(text)?.[1];
   if (hex !== undefined) return [`b${hex}`, `x${hex}`];
+  if (ESCAPED_NUMBER.test(text)) return [`t${text.slice(1)}`, `t${text}`];
   if (ESCAPED_HEX.test(text)) return [`t${text.slice(1)}`];
   if (isInteger64(text)) return [`t${text}`, `i${text}`, `r${text}`];
   return NUMBER.test(text) ? [`t${text}`, `r${text}`] : [`t${text}`];

@@ -1,5 +1,6 @@
 import type { RowBytes } from '../core/row-batch.ts';
 import { rowFormatOf, type TableSchema } from '../core/table.ts';
+import { keepsKindsApart } from '../database/postgres/tagged-rows.ts';
 import type { PostgresMirrorTable, PostgresVerifyMirror } from '../database/postgres/verify-mirror.ts';
 import { HashedRows, PostgresLines } from '../database/postgres/verify-rows.ts';
 import type { PostgresSourceTable, PostgresVerifySource } from '../database/postgres/verify-source.ts';
@@ -44,9 +45,11 @@ export function pairOf(sides: Sides<SourceTable, MirrorTable>, sameHashes: boole
       ? betweenPostgres({ source, mirror, schema, signal }, sameHashes)
       : intoSqlite({ source, mirror, schema, signal });
   }
-  const forms = keyFirst(schema).map(({ name, type }) =>
-    mirror.kind === 'postgres' ? formOfTagged(mirror.types.get(name) ?? type, type) : EXACT,
-  );
+  const forms = keyFirst(schema).map((column) => {
+    const { name, type } = column;
+    if (mirror.kind !== 'postgres') return EXACT;
+    return formOfTagged(mirror.types.get(name) ?? type, type, keepsKindsApart(column, schema));
+  });
   return outOfSqlite({ source, mirror, schema, signal }, forms);
 }
 

@@ -1,4 +1,11 @@
 import assert from 'node:assert/strict';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { mirror } from '../../src/mirror.ts';
+import { verify } from '../../src/verify.ts';
+import { withClient } from '../support/postgres-client.ts';
+import { sharedPostgres } from '../support/shared-postgres.ts';
+import { withDirectory } from '../support/workload.ts';
 import { copiedIn, fromSqlite, testPairs } from './mirroring.ts';
 
 const DECLARED = [
@@ -139,3 +146,26 @@ testPairs(
   },
   fromSqlite,
 );
+
+test('sqlite→postgres: a key without a type that holds the number 1 and the text 1', async () => {
+  using directory = withDirectory();
+  const server = await sharedPostgres();
+  const [source, target] = [directory.file('keys.db'), await server.createDatabase()];
+  using database = new DatabaseSync(source);
+  database.exec(`CREATE TABLE k (k PRIMARY KEY NOT NULL, v) WITHOUT ROWID; CREATE TABLE b (k BLOB PRIMARY KEY NOT NULL) WITHOUT ROWID;
+    INSERT INTO k VALUES (1, 'number'), ('1', 'text'), ('\\1', 'text with a backslash'), (x'31', 'blob'), ('one', 'word');
+    INSERT INTO b VALUES (1), ('1'), (x'31')`);
+  await mirror({ source, mirror: target });
+  const rows = (sql: string) =>
+    withClient(target, async (client) => (await client.query({ text: sql, rowMode: 'array' })).rows);
+  assert.deepEqual(
+    new Set((await rows('SELECT k, v FROM k')).map(String)),
+    new Set(['1,number', '\\1,text', '\\\\1,text with a backslash', '\\x31,blob', 'one,word']),
+  );
+  assert.equal((await rows('SELECT k FROM b')).length, 3);
+  assert.equal((await verify({ source, mirror: target })).identical, true);
+  database.exec("UPDATE k SET v = 'changed' WHERE k = '1'; DELETE FROM k WHERE k = 1");
+  await mirror({ source, mirror: target });
+  assert.deepEqual(await rows("SELECT v FROM k WHERE k IN ('1', '\\1')"), [['changed']]);
+  assert.equal((await verify({ source, mirror: target })).identical, true);
+});

@@ -85,7 +85,11 @@ export class CatalogueReader {
       if (!(error instanceof SpeilError) || error.code !== 'LOCK_TIMEOUT') throw error;
     }
     const locked = await connection.query<{ oid: number }>(LOCKED_SQL);
-    const catalogue = await this.#read(connection, names, locked.map((row) => row.oid));
+    const catalogue = await this.#read(
+      connection,
+      names,
+      locked.map((row) => row.oid),
+    );
     this.#fingerprint = '';
     return catalogue;
   }

@@ -82,7 +82,8 @@ export function alterSql(target: WriteTarget, step: AlterStep, dialect: MirrorDi
 
 /** The fill in this engine's words. Throws when the type cannot hold it: then the table has to be copied again. */
 function fillText(column: ColumnSchema, { schema }: WriteTarget, type: string, fill: string): string {
-  const text = schema.dialect === 'postgres' ? fill : textFor({ type, canonicalType: column.type }, fill);
+  const text =
+    schema.dialect === 'postgres' ? fill : textFor({ type, canonicalType: column.type, keepApart: false }, fill);
   if (text !== null) return text;
   throw new SpeilError('VALUE_REFUSED', `column ${column.name} is filled with a value that its type cannot hold`, {
     recovery: 'repopulate',

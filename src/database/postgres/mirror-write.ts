@@ -7,7 +7,7 @@ import { nextRowEnd } from '../row-text.ts';
 import type { PostgresConnection } from './connection.ts';
 import { type MirrorDialect, mirrorType, targetName } from './mirror-tables.ts';
 import { ident, identList } from './sql.ts';
-import { type ColumnWriter, typedRows, widenSql } from './tagged-rows.ts';
+import { type ColumnWriter, keepsKindsApart, typedRows, widenSql } from './tagged-rows.ts';
 
 /** Everything that writing rows needs. */
 export type Writer = { readonly connection: PostgresConnection; readonly dialect: MirrorDialect };
@@ -205,6 +205,7 @@ async function fitRows(writer: Writer, target: WriteTarget, rows: RowBytes, lead
       name: column.name,
       type: mirrorType(column, { ...target, widened }, writer.dialect),
       canonicalType: column.type,
+      keepApart: keepsKindsApart(column, target.schema),
     }));
   const first = typedRows(rows.rows, writers(target.widened), leadingFields);
   if (first.misfits.length === 0) return { bytes: first.bytes, target };

@@ -191,10 +191,14 @@ const LOCKED_NOTE = 'another session holds it exclusively: its size and defaults
 
 const asLocked = (table: PostgresTable) => ({
   table,
-  error: new SpeilError('LOCK_TIMEOUT', `${TableName.toText(table.schema.table)} is held exclusively by another session`, {
-    hint: 'See pg_locks and pg_stat_activity. The next cycle tries again.',
-    recovery: 'retry',
-  }),
+  error: new SpeilError(
+    'LOCK_TIMEOUT',
+    `${TableName.toText(table.schema.table)} is held exclusively by another session`,
+    {
+      hint: 'See pg_locks and pg_stat_activity. The next cycle tries again.',
+      recovery: 'retry',
+    },
+  ),
 });
 
 const toReport = ({ table, trackingId, isNew }: TrackedPostgresTable): TrackedTable => ({

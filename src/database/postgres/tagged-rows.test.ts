@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { float8Text, textFor, typedRows } from './tagged-rows.ts';
 
-const inColumn = (type: string, tagged: string, canonicalType = type) => textFor({ type, canonicalType }, tagged);
+const inColumn = (type: string, tagged: string, canonicalType = type) =>
+  textFor({ type, canonicalType, keepApart: false }, tagged);
 
 test('a value that its column can hold is that value', () => {
   assert.equal(inColumn('bigint', 'i-9223372036854775808'), '-9223372036854775808');
@@ -66,10 +67,32 @@ test('doubles are spelled as PostgreSQL spells them', () => {
 
 test('rows keep nulls and the operation, and name the columns that do not fit', () => {
   const columns = [
-    { name: 'id', type: 'bigint', canonicalType: 'bigint' },
-    { name: 'note', type: 'text', canonicalType: 'text' },
+    { name: 'id', type: 'bigint', canonicalType: 'bigint', keepApart: false },
+    { name: 'note', type: 'text', canonicalType: 'text', keepApart: false },
   ];
   const rows = typedRows(Buffer.from('U\ti1\tta\\tb\nD\ti2\t\\N\n'), columns, 1);
   assert.equal(Buffer.from(rows.bytes).toString(), 'U\t1\ta\\tb\nD\t2\t\\N\n');
   assert.deepEqual(typedRows(Buffer.from('tone\t\\N\n'), columns, 0).misfits, [columns[0]]);
+});
+
+test('in a key without a type, numbers and texts that look like them stay two values', () => {
+  const column = { type: 'text', canonicalType: 'text', keepApart: true };
+  const values = [
+    'i1',
+    't1',
+    't\\1',
+    't\\\\1',
+    'r1.5',
+    't1.5',
+    'rInfinity',
+    'tInfinity',
+    't01a',
+    'b31',
+    't\\x31',
+    'tx',
+  ];
+  const texts = values.map((tagged) => textFor(column, tagged));
+  assert.equal(new Set(texts).size, values.length, texts.join(' '));
+  assert.deepEqual(texts.slice(0, 3), ['1', '\\1', '\\\\1']);
+  assert.equal(textFor(column, 't+47 22'), '+47 22');
 });

@@ -1,8 +1,22 @@
+import type { ColumnSchema, TableSchema } from '../../core/table.ts';
 import { decodeRows, escapeField } from '../row-text.ts';
 import { ident } from './sql.ts';
 
 /** `type` is the column's type in the mirror, `canonicalType` the one that the source gave it. */
-export type ColumnWriter = { readonly name: string; readonly type: string; readonly canonicalType: string };
+export type ColumnWriter = {
+  readonly name: string;
+  readonly type: string;
+  readonly canonicalType: string;
+  /** See {@link keepsKindsApart}. */
+  readonly keepApart: boolean;
+};
+
+/**
+ * A key column without a type can hold the number 1 and the text '1' in two rows. Were both spelled alike, one row would
+ * take the other's place; so in such a column text that looks like a number gets a backslash in front.
+ */
+export const keepsKindsApart = ({ name, type, declaredType }: ColumnSchema, { key, dialect }: TableSchema): boolean =>
+  dialect === 'sqlite' && key.includes(name) && (declaredType === '' || type === 'bytea');
 
 export type TypedRows = {
   readonly bytes: Uint8Array;
@@ -50,16 +64,27 @@ export function textFor(column: Omit<ColumnWriter, 'name'>, tagged: string): str
     case 'bytea':
       return tag === 'b' ? `\\x${value}` : null;
     default:
-      return inText(tag, value, column.canonicalType);
+      return inText(tag, value, column);
   }
 }
 
 const isExactDouble = (digits: string): boolean => BigInt(Number(digits)) === BigInt(digits);
 
-function inText(tag: string, value: string, canonicalType: string): string {
+const HEX_LIKE = /^\\+x(?:[0-9a-f]{2})*$/;
+const NUMBER = /^-?(?:\d+(?:\.\d+)?(?:e[+-]\d+)?|Infinity)$/;
+
+/** Text, backslashes in front aside, that is just what some number is spelled as: `1`, not `01` or `1.50`. */
+function isNumberSpelling(text: string): boolean {
+  const bare = text.replace(/^\\+/, '');
+  if (!NUMBER.test(bare)) return false;
+  return /^-?\d+$/.test(bare) ? BigInt(bare).toString() === bare : float8Text(bare) === bare;
+}
+
+function inText(tag: string, value: string, { canonicalType, keepApart }: Omit<ColumnWriter, 'name'>): string {
   if (tag === 'b' || tag === 'x') return `\\x${value}`;
   if (tag === 'r') return canonicalType === 'numeric' ? numericText(value) : float8Text(value);
-  return tag === 't' && /^\\+x(?:[0-9a-f]{2})*$/.test(value) ? `\\${value}` : value;
+  const isAmbiguous = tag === 't' && (HEX_LIKE.test(value) || (keepApart && isNumberSpelling(value)));
+  return isAmbiguous ? `\\${value}` : value;
 }
 
 /** Digits and decimal exponent of a finite number: 12.5 is `125` and 1. */
