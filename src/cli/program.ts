@@ -78,10 +78,16 @@ function refuse(error: unknown, typed: readonly string[], environment: Environme
 }
 
 function usageError(error: CommanderError, typed: readonly string[]): SpeilError {
-  const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+  const message = withoutArguments(error)
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ');
   const command = typed.find((word) => COMMANDS.has(word));
   const hint = `Type: speil help${command === undefined ? '' : ` ${command}`}`;
   return new SpeilError('USAGE', message.charAt(0).toUpperCase() + message.slice(1), { hint, cause: error });
 }
+
+/** A blank in a password that is not quoted makes an argument of its own: what was typed is not repeated. */
+const withoutArguments = ({ code, message }: CommanderError): string =>
+  code === 'commander.excessArguments' ? message.replace(/(but got \d+):.*$/s, '$1.') : message;
 
 const COMMANDS: ReadonlySet<string> = new Set(['mirror', 'verify', 'status', 'resync', 'untrack']);

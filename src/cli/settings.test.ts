@@ -36,7 +36,8 @@ test('lists collect over commas and repeated flags', () => {
 
 test('tenants and wipes', () => {
   assert.equal(parseTenant('Ålesund_2'), 'Ålesund_2');
-  for (const text of ['', '2nd', 'a b', 'x'.repeat(41)]) assert.throws(() => parseTenant(text), /tenant/, text);
+  for (const text of ['', '2nd', 'a b', 'x'.repeat(41), 'ø'.repeat(27)])
+    assert.throws(() => parseTenant(text), /tenant/, text);
   assert.equal(parseWipe('in-place'), 'in-place');
   assert.throws(() => parseWipe('inplace'), /shadow or in-place/);
 });
@@ -59,6 +60,14 @@ test('a bad value in a file names file and setting', () => {
     (error) =>
       error instanceof SpeilError && error.code === 'USAGE' && /"every" in c\.json is "often"/.test(error.message),
   );
+});
+
+test('both spellings of a list add up: nothing that is to be skipped is mirrored', () => {
+  const raw = { skipTable: 'person', skipTables: ['session', 'audit'], onlyTables: ['sale'] };
+  assert.deepEqual(settingsOfConfig('c.json', raw), {
+    skipTable: ['person', 'session', 'audit'],
+    onlyTable: ['sale'],
+  });
 });
 
 test('flags win over the file', () => {

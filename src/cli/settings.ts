@@ -70,9 +70,14 @@ export const collectNames = (text: string, before: readonly string[] = []): read
   return [...before, ...names];
 };
 
+/** PostgreSQL cuts names after 63 bytes, and the metadata table of a tenant is called <tenant>_mirroring. */
+const TENANT_BYTES_MAX = 63 - '_mirroring'.length;
+
 export function parseTenant(text: string): string {
-  if (/^[\p{L}_][\p{L}\p{N}_-]{0,39}$/u.test(text)) return text;
-  throw new InvalidArgumentError('A tenant is up to 40 letters, digits, _ and -, and does not begin with a digit.');
+  if (/^[\p{L}_][\p{L}\p{N}_-]{0,39}$/u.test(text) && Buffer.byteLength(text) <= TENANT_BYTES_MAX) return text;
+  throw new InvalidArgumentError(
+    `A tenant is up to 40 letters, digits, _ and - (${TENANT_BYTES_MAX} bytes), and does not begin with a digit.`,
+  );
 }
 
 export function parseWipe(text: string): Wipe {
@@ -93,8 +98,8 @@ export function settingsOfConfig(path: string, raw: Readonly<Record<string, Sett
     every: read(['every'], (value) => parseDuration(String(value))),
     follow: flag('follow'),
     batchSize: read(['batchSize'], (value) => parseBatchSize(String(value))),
-    skipTable: read(['skipTable', 'skipTables'], namesOf),
-    onlyTable: read(['onlyTable', 'onlyTables'], namesOf),
+    skipTable: both(read(['skipTable'], namesOf), read(['skipTables'], namesOf)),
+    onlyTable: both(read(['onlyTable'], namesOf), read(['onlyTables'], namesOf)),
     schema: read(['schema'], namesOf),
     tenant: read(['tenant'], (value) => parseTenant(String(value))),
     takeOver: flag('takeOver'),
@@ -104,6 +109,12 @@ export function settingsOfConfig(path: string, raw: Readonly<Record<string, Sett
     quiet: flag('quiet'),
   });
 }
+
+/** Two spellings of one setting add up. */
+export const both = (
+  a: readonly string[] | undefined,
+  b: readonly string[] | undefined,
+): readonly string[] | undefined => (a === undefined ? b : [...a, ...(b ?? [])]);
 
 const namesOf = (value: SettingValue): readonly string[] =>
   Array.isArray(value) ? value.map(String) : collectNames(String(value));

@@ -46,7 +46,8 @@ function verdict(report: VerifyReport, paint: Paint): string {
   const repaired = count((table) => table.repaired);
   if (differences > 0) {
     const healed = repaired > 0 ? `, ${formatCount(repaired)} repaired` : '';
-    return paint('red', `Different: ${plural(differences, 'row')} in ${rows}${healed}.`);
+    const touched = formatCount(count((table) => (table.differenceCount > 0 ? 1 : 0)));
+    return paint('red', `Different: ${plural(differences, 'row')} in ${touched} of ${rows}${healed}.`);
   }
   if (failed > 0) return paint('red', `Not proved: ${plural(failed, 'table')} could not be compared.`);
   return paint('green', `Identical: ${rows}.`);

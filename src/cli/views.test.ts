@@ -153,7 +153,7 @@ test('a proof says what was compared, and the keys that differ', () => {
     '  and 2 more',
     '  5 rows repaired',
     'locked: could not be compared',
-    'Different: 5 rows in 3 tables, 3,000 rows, 5 repaired.',
+    'Different: 5 rows in 1 of 3 tables, 3,000 rows, 5 repaired.',
   ]);
   const identical = { identical: true, tables: [{ ...table, table: 'tag' }] };
   assert.deepEqual(renderVerify(identical, paint).at(-1), 'Identical: 1 table, 1,000 rows.');

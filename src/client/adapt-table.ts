@@ -63,9 +63,13 @@ const keep = (schema: TableSchema, held: MirroredTable): TablePosition => answer
 
 async function create(tx: MirrorTransaction, schema: TableSchema): Promise<TablePosition> {
   if (await tx.tableExists({ table: schema.table, shadow: null })) {
-    throw new SpeilError('NAME_TAKEN', `the mirror has a ${TableName.toText(schema.table)} that is not Speil’s`, {
-      hint: 'Rename or drop it, or leave the table out with --skip-table.',
-    });
+    throw new SpeilError(
+      'NAME_TAKEN',
+      `the mirror has something called ${TableName.toText(schema.table)} that is not Speil’s`,
+      {
+        hint: 'Rename or drop it, or leave the table out with --skip-table.',
+      },
+    );
   }
   await tx.savepoint(() => tx.createTable(liveTarget(schema), true));
   await tx.saveMetadata(freshRow(schema));

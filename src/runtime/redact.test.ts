@@ -26,6 +26,12 @@ const cases: readonly (readonly [string, readonly string[], string, string])[] =
   ],
   ['its decoded form', ['postgres://ola:p%40ss%2Fword@db/crm'], 'got p@ss/word', 'got ***'],
   ['its encoded form', ['postgres://ola:p%40ss%2Fword@db/crm'], 'got p%40ss%2Fword', 'got ***'],
+  [
+    'a password that nobody encoded',
+    ['postgres://ola:he/m#m ?lig@db/crm'],
+    'unknown command postgres://ola:he/m#m ?lig@db/crm',
+    'unknown command postgres://ola:***@db/crm',
+  ],
   ['the password of a parameter', ['postgres://db/crm?password=hemmelig'], 'got hemmelig', 'got ***'],
   ['not a word that is also the user', ['postgres://postgres:postgres@db/crm'], 'role postgres', 'role postgres'],
   ['not a very short word', ['postgres://ola:a@db/crm'], 'a table', 'a table'],

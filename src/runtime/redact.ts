@@ -3,6 +3,8 @@ const MASK = '***';
 const WORD_MIN = 4;
 
 const IN_ADDRESS = /([a-z][a-z0-9+.-]*:\/\/[^\s/?#@:]*:)([^\s/?#]*)(?=@)/gi;
+/** In an address of its own all up to the last @ may be the password: with / # ? or blanks that nobody encoded. */
+const UNENCODED = /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@:]*:(.*)@/is;
 const IN_PARAMETER = /\b((?:ssl)?password|passwd|pwd|pgpassword)(\s*=\s*)('(?:[^'\\]|\\.)*'|"[^"]*"|[^\s&;,'"]+)/gi;
 
 export type Redact = (text: string) => string;
@@ -30,7 +32,8 @@ const redactAddresses = (text: string): string =>
 function passwordsOf(address: string): readonly string[] {
   const inAddress = [...address.matchAll(IN_ADDRESS)].map((match) => match[2] ?? '');
   const inParameter = [...address.matchAll(IN_PARAMETER)].map((match) => (match[3] ?? '').replace(/^['"]|['"]$/g, ''));
-  return [...inAddress, ...inParameter];
+  const [, unencoded = ''] = UNENCODED.exec(address) ?? [];
+  return [...inAddress, ...inParameter, unencoded];
 }
 
 const publicParts = (address: string): readonly string[] =>

@@ -18,6 +18,8 @@ const cases: readonly (readonly [readonly string[], RegExp, RegExp])[] = [
   [['help', 'verfy'], /Unknown command 'verfy'.*mean verify/, /speil help/],
   [['mirror', 'a.db'], /Missing required argument 'mirror'/, /speil help mirror/],
   [['mirror', 'a.db', 'b.db', 'c.db'], /Too many arguments/, /speil help mirror/],
+  [['mirror', 'a.db', 'postgres://u:hem', 'melig@db/crm'], /Too many arguments.*got 3\. /, /speil help mirror/],
+  [['postgres://u:hem/melig@db/crm'], /Unknown command/, /speil help/],
   [['mirror', 'a.db', 'b.db', '--folow'], /Unknown option '--folow'.*mean --follow/, /speil help mirror/],
   [['mirror', 'a.db', 'b.db', '--every', 'often'], /'often' is invalid.*20m, 90s, 1h or 500ms/, /speil help mirror/],
   [['mirror', 'a.db', 'b.db', '--batch-size', '10'], /1,000 to 64,000,000/, /speil help mirror/],

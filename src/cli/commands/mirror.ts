@@ -8,6 +8,7 @@ import { type MirrorReporter, type Rhythm, reportMirror } from '../mirror-report
 import { createOutput, inWords, type Output } from '../output.ts';
 import { renderPlan } from '../plan-view.ts';
 import {
+  both,
   CONFIG_SETTINGS,
   collectNames,
   type MirrorSettings,
@@ -96,9 +97,6 @@ function readSettings({ environment }: Shell, flags: Flags): MirrorSettings {
   if (config === undefined) return mergeSettings({}, given);
   return mergeSettings(settingsOfConfig(config, environment.readConfig(config, CONFIG_SETTINGS)), given);
 }
-
-const both = (a: readonly string[] | undefined, b: readonly string[] | undefined): readonly string[] | undefined =>
-  a === undefined ? b : [...a, ...(b ?? [])];
 
 async function showPlan({ signal }: Environment, request: Request, output: Output): Promise<number> {
   const { plan } = await import('../../mirror.ts');

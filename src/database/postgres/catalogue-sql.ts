@@ -3,9 +3,10 @@ export const TRACKING_SCHEMA = 'speil';
 /** The comment by which a metadata table of a mirror is known, so that a mirror can be a source too. */
 export const METADATA_COMMENT = 'Speil: positions of the mirrored tables';
 
-/** Visible schemas: those asked for, or all but the system's and ours. */
+/** Visible schemas: those asked for, or all but the system's. What stands in ours and is not ours is told, not mirrored. */
 const SCHEMA_FILTER = `($1::text[] IS NULL OR n.nspname = ANY ($1::text[]))
-    AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', '${TRACKING_SCHEMA}')`;
+    AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+    AND (n.nspname <> '${TRACKING_SCHEMA}' OR c.relname !~ '^(history|tracked|relation|bookmark|lost|change_[0-9]+)$')`;
 
 const DEFINITION = `(SELECT md5(string_agg(a.attnum || ':' || a.xmin || ':' || a.attisdropped, ',' ORDER BY a.attnum))
       FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0)`;

@@ -9,7 +9,7 @@ const BY_SQLSTATE: Readonly<Record<string, Rule>> = {
   '28P01': rule('AUTHENTICATION_REFUSED', 'operator', 'Check user and password; PGPASSWORD or ~/.pgpass also work.'),
   '28000': rule('AUTHENTICATION_REFUSED', 'operator', 'Check the user, and pg_hba.conf of the server.'),
   '3D000': rule('DATABASE_MISSING', 'operator', 'Check the name after the last / of the URL, or create the database.'),
-  '42501': rule('PRIVILEGE_MISSING', 'operator', 'Run the same command with --plan: it names the GRANT to type.'),
+  '42501': rule('PRIVILEGE_MISSING', 'operator', '`speil mirror` with --plan names the GRANT to type.'),
   '25006': rule('READ_ONLY', 'operator', 'Name the primary server: this one is a standby or read-only.'),
   '53100': rule('DISK_FULL', 'retry', 'Free space on the server of this database; the next cycle continues.'),
   '53300': rule('UNREACHABLE', 'retry', 'All connections of the server are taken; raise max_connections or wait.'),

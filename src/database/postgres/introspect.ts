@@ -1,7 +1,7 @@
 import { SpeilError } from '../../core/error.ts';
 import type { ColumnSchema, TableName, TableSchema } from '../../core/table.ts';
 import type { TableSelection } from '../source-database.ts';
-import { COLUMNS_SQL, RELATIONS_SQL } from './catalogue-sql.ts';
+import { COLUMNS_SQL, RELATIONS_SQL, TRACKING_SCHEMA } from './catalogue-sql.ts';
 import type { PostgresConnection, Row } from './connection.ts';
 
 /** The schema whose tables have no schema in their {@link TableName}. */
@@ -138,13 +138,14 @@ function toCatalogue(
   const leaves = Map.groupBy(relations.filter(isLeaf), (row) => row.root_oid);
   const columnsOf = Map.groupBy(columns, (row) => row.table_oid);
   const roots = relations.filter((row) => !isLeaf(row));
-  const tables = roots.filter((row) => reasonToExclude(row) === null);
+  const reasonOf = (row: RelationRow) => reasonToExclude(row, columnsOf.has(row.oid));
+  const tables = roots.filter((row) => reasonOf(row) === null);
   const made = tables.map((row) => toTable(row, columnsOf.get(row.oid) ?? [], leaves.get(row.oid) ?? []));
   return {
     tables: made,
     locked: made.filter((table) => table.writable.some(({ oid }) => locked.has(oid))),
     excluded: roots.flatMap((row) => {
-      const reason = reasonToExclude(row);
+      const reason = reasonOf(row);
       return reason === null || reason === '' ? [] : [{ table: tableName(row.schema, row.name), reason }];
     }),
   };
@@ -195,12 +196,14 @@ const KIND_NAMES: Readonly<Record<string, string>> = { v: 'a view', m: 'a materi
 const SHADOW_PREFIX = 'speil_shadow_';
 
 /** Null: it is mirrored. Empty: not even worth a word. */
-function reasonToExclude(row: RelationRow): string | null {
+function reasonToExclude(row: RelationRow, hasColumns: boolean): string | null {
   if (row.is_metadata || row.name.startsWith(SHADOW_PREFIX)) return '';
+  if (row.schema === TRACKING_SCHEMA) return `the schema ${TRACKING_SCHEMA} is kept for change tracking`;
   const kind = KIND_NAMES[row.kind];
   if (kind !== undefined) return `${kind} is not mirrored`;
   if (row.persistence === 't') return 'a temporary table is not mirrored';
-  return row.of_extension ? 'it belongs to an extension' : null;
+  if (row.of_extension) return 'it belongs to an extension';
+  return hasColumns ? null : 'it has no columns';
 }
 
 function toTable(row: RelationRow, columns: readonly ColumnRow[], leaves: readonly RelationRow[]): PostgresTable {

@@ -1,3 +1,4 @@
+import { SpeilError } from '../../core/error.ts';
 import { Lsn } from '../../core/lsn.ts';
 import { distinctHistories, type SourcePosition } from '../../core/position.ts';
 import { TableName, type TableSchema } from '../../core/table.ts';
@@ -57,8 +58,15 @@ export async function readMetadataRows(
 }
 
 async function isThere(connection: PostgresConnection, table: string): Promise<boolean> {
-  const { there } = await connection.one<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [table]);
-  return there;
+  const { there, ours } = await connection.one<{ there: boolean; ours: boolean }>(
+    `SELECT to_regclass($1) IS NOT NULL AS there, EXISTS (SELECT FROM pg_attribute
+       WHERE attrelid = to_regclass($1) AND attname = 'nullable_pending' AND NOT attisdropped) AS ours`,
+    [table],
+  );
+  if (!there || ours) return there;
+  throw new SpeilError('NAME_TAKEN', `${connection.display} has a table ${table} that is not Speil’s`, {
+    hint: 'Choose another name for the metadata table with --tenant, or rename that table.',
+  });
 }
 
 /** A position for each lineage and bookmark, and the starts of standing copies. */

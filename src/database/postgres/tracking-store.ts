@@ -35,16 +35,16 @@ export type TrackingState = {
   readonly triggersNow: ReadonlyMap<number, string>;
 };
 
+/** In the order in which they can be dropped. */
+const CATALOGUE_TABLES = ['relation', 'tracked', 'bookmark', 'lost', 'history'] as const;
+
 /** Tracking is changed by one session at a time. */
 const TRACKING_LOCK = "SELECT pg_advisory_xact_lock(hashtext('speil'), hashtext('tracking'))";
 /** Tracking is pruned at most this often; it scans no table, but deletes. */
 const PRUNE_INTERVAL_MS = 3_600_000;
 
 export async function readTracking(connection: PostgresConnection): Promise<TrackingState> {
-  const { there } = await connection.one<{ there: boolean }>(
-    `SELECT to_regclass('${TRACKING_SCHEMA}.lost') IS NOT NULL AS there`,
-  );
-  if (!there) return { isSetUp: false, tables: new Map(), triggersNow: new Map() };
+  if (!(await readIsSetUp(connection))) return { isSetUp: false, tables: new Map(), triggersNow: new Map() };
   const rows = await connection.query<TrackedRow>(
     `SELECT t.relid::bigint::float8 AS oid, t.n, t.tracking_id, t.made_for,
        c.oid IS NOT NULL AND NOT EXISTS (SELECT FROM ${TRACKING_SCHEMA}.lost l WHERE l.n = t.n) AS intact
@@ -118,12 +118,27 @@ async function beginHistory(connection: PostgresConnection, random: Random): Pro
     const { there } = await connection.one<{ there: boolean }>(
       `SELECT to_regnamespace('${TRACKING_SCHEMA}') IS NOT NULL AS there`,
     );
+    if (there && !(await readIsSetUp(connection))) await refuseForeign(connection);
     for (const sql of there ? SETUP_DDL.slice(1) : SETUP_DDL) await connection.query(sql);
     await connection.query(
       `INSERT INTO ${TRACKING_SCHEMA}.history (id, server, valid_from, pruned_at)
        VALUES ($1, ${SERVER_SQL}, pg_snapshot_xmin(pg_current_snapshot()), now()) ON CONFLICT DO NOTHING`,
       [random.uuid()],
     );
+  });
+}
+
+/** A schema of this name can be somebody else's. What has our names in it is not ours and must not become so. */
+async function refuseForeign(connection: PostgresConnection): Promise<void> {
+  const taken = await connection.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class WHERE relnamespace = '${TRACKING_SCHEMA}'::regnamespace
+       AND relname = ANY ($1::text[]) ORDER BY 1`,
+    [[...CATALOGUE_TABLES, 'tracked_n']],
+  );
+  if (taken.length === 0) return;
+  const names = taken.map(({ name }) => `${TRACKING_SCHEMA}.${name}`).join(', ');
+  throw new SpeilError('NAME_TAKEN', `the source has ${names}, not made by Speil, where change tracking belongs`, {
+    hint: `Rename it, or the schema: ALTER SCHEMA ${TRACKING_SCHEMA} RENAME TO … .`,
   });
 }
 
@@ -156,10 +171,24 @@ async function settleHistory(connection: PostgresConnection): Promise<void> {
 }
 
 async function readIsSetUp(connection: PostgresConnection): Promise<boolean> {
+  await requireUsable(connection);
   const { there } = await connection.one<{ there: boolean }>(
     `SELECT to_regclass('${TRACKING_SCHEMA}.lost') IS NOT NULL AS there`,
   );
   return there;
+}
+
+/** Another login may have made the schema: then not even a plan can be read, and the answer is a statement to type. */
+async function requireUsable(connection: PostgresConnection): Promise<void> {
+  const [barred] = await connection.query<{ owner: string; me: string }>(
+    `SELECT nspowner::regrole::text AS owner, quote_ident(current_user) AS me FROM pg_namespace
+     WHERE nspname = '${TRACKING_SCHEMA}' AND NOT has_schema_privilege(oid, 'USAGE')`,
+  );
+  if (barred === undefined) return;
+  const { owner, me } = barred;
+  throw new SpeilError('PRIVILEGE_MISSING', `the schema ${TRACKING_SCHEMA} of the source belongs to ${owner}`, {
+    hint: `Connect as ${owner}, or let this login act for it: GRANT ${owner} TO ${me};`,
+  });
 }
 
 export type TrackingOutcome = {
@@ -389,13 +418,17 @@ export async function removeTracking(connection: PostgresConnection): Promise<re
   await inTransaction(connection, async () => {
     await connection.query(TRACKING_LOCK);
     for (const { n } of tables) await forget(connection, n);
-    for (const table of ['relation', 'tracked', 'bookmark', 'lost', 'history']) {
+    for (const table of CATALOGUE_TABLES) {
       await connection.query(`DROP TABLE IF EXISTS ${TRACKING_SCHEMA}.${ident(table)}`);
     }
     await connection.query(`DO $$ BEGIN DROP SCHEMA ${TRACKING_SCHEMA} RESTRICT;
       EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN NULL; END $$`);
   });
-  return [...tables.map(({ name }) => `change tracking of ${name}`), `schema ${TRACKING_SCHEMA}`];
+  const { gone } = await connection.one<{ gone: boolean }>(
+    `SELECT to_regnamespace('${TRACKING_SCHEMA}') IS NULL AS gone`,
+  );
+  const rest = gone ? `schema ${TRACKING_SCHEMA}` : `all of Speil in the schema ${TRACKING_SCHEMA}, which stays`;
+  return [...tables.map(({ name }) => `change tracking of ${name}`), rest];
 }
 
 export async function inTransaction<T>(connection: PostgresConnection, work: () => Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 import type { Random } from '../../core/clock.ts';
+import { SpeilError } from '../../core/error.ts';
 import type { Connection } from './connection.ts';
 import { hasNullKey, type SqliteTable } from './introspect.ts';
 import { quoteName } from './sql-text.ts';
@@ -48,8 +49,17 @@ export function readTracked(connection: Connection): Tracked {
 
 /** Makes the catalog when it is not there. Inside a write transaction. */
 export function ensureCatalog(connection: Connection, random: Random): void {
+  if (!hasCatalog(connection)) refuseForeign(connection);
   for (const sql of CATALOG) connection.exec(sql);
   connection.run('INSERT INTO speil_history SELECT ? WHERE NOT EXISTS (SELECT 1 FROM speil_history)', random.uuid());
+}
+
+function refuseForeign(connection: Connection): void {
+  const taken = CATALOG_TABLES.find((name) => tableExists(connection, name));
+  if (taken === undefined) return;
+  throw new SpeilError('NAME_TAKEN', `${connection.display} has a table ${taken} that Speil did not make.`, {
+    hint: 'Change tracking needs that name: rename the table.',
+  });
 }
 
 /** The SQL of the triggers that are there, by the number of their table and their name. */
@@ -101,7 +111,8 @@ export const trackingDdl = (n: number, table: SqliteTable, keyed: boolean): read
 
 /** Begins tracking of a table anew. Inside a write transaction. */
 export function startTracking(connection: Connection, table: SqliteTable, random: Random): Tracking {
-  const n = Number(connection.value('SELECT ifnull(max(n), 0) + 1 FROM speil_tracked'));
+  let n = Number(connection.value('SELECT ifnull(max(n), 0) + 1 FROM speil_tracked'));
+  while (tableExists(connection, sideTable(n))) n++;
   const tracking = { n, table: table.name, id: random.uuid(), keyed: isKeyed(connection, table) };
   for (const sql of trackingDdl(n, table, tracking.keyed)) connection.exec(sql);
   connection.run(

@@ -58,11 +58,14 @@ const REASONS: Readonly<Record<string, string>> = {
   shadow: 'the storage of a virtual table',
 };
 
+/** SQLite's own, what tracking makes, and what a mirror holds, since a mirror can be a source too. */
+const OURS = /^(sqlite_.*|speil_(history|tracked|bookmark|clock|change_\d+|mirroring|rebuild|shadow_[0-9a-f]{16}))$/i;
+
 /** Everything in the file that could be mirrored, and what cannot and why. */
 export function introspect(connection: Connection): Introspection {
   const all = connection
     .all(`SELECT name, type, wr, strict FROM pragma_table_list WHERE schema = 'main' ORDER BY name`)
-    .filter(([name]) => !/^(sqlite_|speil_)/i.test(String(name)));
+    .filter(([name]) => !OURS.test(String(name)));
   const excluded = all
     .filter((row) => row[1] !== 'table')
     .map((row) => ({ table: tableName(String(row[0])), reason: REASONS[String(row[1])] ?? String(row[1]) }));

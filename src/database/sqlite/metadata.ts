@@ -1,3 +1,4 @@
+import { SpeilError } from '../../core/error.ts';
 import { Lsn } from '../../core/lsn.ts';
 import type { SourcePosition } from '../../core/position.ts';
 import { TableName, type TableSchema } from '../../core/table.ts';
@@ -40,10 +41,11 @@ export class Metadata {
   }
 
   exists(): boolean {
-    return (
-      this.#connection.get(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?`, this.tableName) !==
-      undefined
-    );
+    const found = this.#connection.get('SELECT sql FROM sqlite_schema WHERE name = ? COLLATE NOCASE', this.tableName);
+    if (found === undefined || String(found[0]).includes('nullable_pending')) return found !== undefined;
+    throw new SpeilError('NAME_TAKEN', `${this.#connection.display} has a ${this.tableName} that is not Speil’s`, {
+      hint: 'Choose another name for the metadata table with --tenant, or rename that one.',
+    });
   }
 
   read(): readonly MirroredTable[] {

@@ -171,7 +171,7 @@ export class SqliteMirrorTransaction implements MirrorTransaction {
   }
 
   #exists(name: string): boolean {
-    const sql = `SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE`;
+    const sql = `SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view', 'index') AND name = ? COLLATE NOCASE`;
     return this.#connection.get(sql, name) !== undefined;
   }
 
@@ -191,7 +191,7 @@ export class SqliteMirrorTransaction implements MirrorTransaction {
 const nameTaken = (name: string): SpeilError =>
   new SpeilError(
     'NAME_TAKEN',
-    `The mirror already has a table or view called ${name} that is not part of the mirror.`,
+    `The mirror already has a table, view or index called ${name} that is not part of the mirror.`,
     {
       hint: `Rename or drop ${quoteName(name)} in the mirror, or leave the table out with --skip-table.`,
     },

@@ -102,7 +102,8 @@ class SqliteMirror implements MirrorDatabase {
   }
 
   async check(): Promise<readonly MissingPrivilege[]> {
-    return [this.#path, dirname(this.#path)]
+    const file = existsSync(this.#path) ? [this.#path] : [];
+    return [...file, dirname(this.#path)]
       .filter((place) => !isWritable(place))
       .map((place) => ({ what: `write ${place}`, grant: `chmod u+w '${place}'`, required: true }));
   }
