@@ -46,6 +46,8 @@ export class PostgresConnection implements AsyncDisposable {
   readonly instance: string;
   #lost: Error | null = null;
   #copying = false;
+  /** Statements that wait for the next one to go out with. */
+  #posted = '';
 
   private constructor(
     client: pg.Client,
@@ -109,6 +111,7 @@ export class PostgresConnection implements AsyncDisposable {
   async queryPrepared<R extends Row = Row>(sql: string, parameters: readonly unknown[]): Promise<R[]> {
     const name = createHash('sha256').update(sql).digest('hex').slice(0, 32);
     try {
+      if (this.#posted !== '') await this.#client.query(this.#withPosted(''));
       const result = await this.#client.query({ name, text: sql, values: [...parameters] });
       return result.rows as R[];
     } catch (error) {
@@ -130,9 +133,27 @@ export class PostgresConnection implements AsyncDisposable {
     return last?.rowCount ?? 0;
   }
 
+  /**
+   * A statement whose result nobody waits for. It goes out in front of the next one, in the same round trip, and when it
+   * fails the next one does.
+   */
+  post(sql: string): void {
+    this.#posted += `${sql}; `;
+  }
+
+  /** A transaction that is rolled back does not need what was only posted. */
+  #withPosted(sql: string): string {
+    const all = sql === 'ROLLBACK' ? sql : this.#posted + sql;
+    this.#posted = '';
+    return all;
+  }
+
+  /** Parameters belong to a single statement: what was posted goes ahead of it. */
   async #run(sql: string, parameters?: readonly unknown[]): Promise<pg.QueryResult> {
     try {
-      return await this.#client.query(sql, parameters === undefined ? undefined : [...parameters]);
+      if (parameters === undefined) return await this.#client.query(this.#withPosted(sql));
+      if (this.#posted !== '') await this.#client.query(this.#withPosted(''));
+      return await this.#client.query(sql, [...parameters]);
     } catch (error) {
       throw postgresError(this.#lost ?? error, this.display);
     }
@@ -143,7 +164,7 @@ export class PostgresConnection implements AsyncDisposable {
    * end leaves the session unusable.
    */
   async *copyOut(sql: string): AsyncGenerator<Buffer> {
-    const copy = this.#client.query(new CopyOut(sql));
+    const copy = this.#client.query(new CopyOut(this.#withPosted(sql)));
     this.#copying = true;
     try {
       yield* copy.pieces();
@@ -157,7 +178,7 @@ export class PostgresConnection implements AsyncDisposable {
   /** `COPY … FROM STDIN` of bytes that are there; answers the number of rows. */
   async copyIn(sql: string, bytes: Uint8Array): Promise<number> {
     try {
-      return await this.#client.query(new CopyIn(sql, bytes)).done;
+      return await this.#client.query(new CopyIn(this.#withPosted(sql), bytes)).done;
     } catch (error) {
       throw postgresError(this.#lost ?? error, this.display);
     }

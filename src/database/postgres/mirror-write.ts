@@ -30,7 +30,7 @@ export async function applyRows(writer: Writer, target: WriteTarget, rows: RowBy
   const fitted = await fitRows(writer, target, rows, 1);
   const { connection, dialect } = writer;
   const { schema } = target;
-  const stage = await ensureStage(writer, fitted.target);
+  const stage = ensureStage(writer, fitted.target);
   const deletes = countDeletes(rows.rows);
   const application: Application = {
     table: dialect.qualify(targetName(target)),
@@ -40,13 +40,13 @@ export async function applyRows(writer: Writer, target: WriteTarget, rows: RowBy
     upserts: rows.rowCount - deletes,
   };
   await copyIn(writer, `COPY ${stage} FROM STDIN`, fitted.bytes, target);
-  await connection.query(`SAVEPOINT speil_apply; ${PROBE_BY_KEY}`);
+  connection.post(`SAVEPOINT speil_apply; ${PROBE_BY_KEY}`);
   const counts = await upsert(connection, application).catch(async (error: unknown) => {
     if (!(error instanceof SpeilError) || error.code !== 'KEY_VIOLATED') throw error;
     await connection.query('ROLLBACK TO SAVEPOINT speil_apply');
     return replace(connection, application, error);
   });
-  await connection.query(`RELEASE SAVEPOINT speil_apply; ${PROBE_AS_PLANNED}; TRUNCATE ${stage}`);
+  connection.post(`RELEASE SAVEPOINT speil_apply; ${PROBE_AS_PLANNED}; TRUNCATE ${stage}`);
   return { counts, widened: fitted.target.widened };
 }
 
@@ -175,7 +175,7 @@ function operationColumn({ columns }: TableSchema): string {
 }
 
 /** A temporary table like the target, with the operation in front. It lives as long as the session. */
-async function ensureStage(writer: Writer, target: WriteTarget): Promise<string> {
+function ensureStage(writer: Writer, target: WriteTarget): string {
   const columns = target.schema.columns.map(
     (column) => `${ident(column.name)} ${mirrorType(column, target, writer.dialect)}`,
   );
@@ -185,10 +185,7 @@ async function ensureStage(writer: Writer, target: WriteTarget): Promise<string>
     .digest('hex')
     .slice(0, 20);
   const stage = `pg_temp.speil_stage_${id}`;
-  const { there } = await writer.connection.one<{ there: boolean }>(
-    `SELECT to_regclass('${stage}') IS NOT NULL AS there`,
-  );
-  if (!there) await writer.connection.query(`CREATE TEMP TABLE speil_stage_${id} ${definition}`);
+  writer.connection.post(`CREATE TEMP TABLE IF NOT EXISTS speil_stage_${id} ${definition}`);
   return stage;
 }
 
