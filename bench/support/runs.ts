@@ -13,11 +13,14 @@ export type Measured = { readonly runs: readonly number[]; readonly median: numb
 
 export type Comparison = Readonly<Record<string, Measured>>;
 
-/** Whatever is measured, one contestant after another, round by round; the first round only warms up. */
+/**
+ * Whatever is measured, one contestant after another, round by round; the first round only warms up. Each round begins
+ * with another one, so that what a run leaves to be done later does not always hit the same neighbour.
+ */
 export async function alternate(contestants: readonly Contestant[], rounds: number, unit: string): Promise<Comparison> {
   const runs = new Map<string, number[]>(contestants.map(({ name }) => [name, []]));
   for (let round = 0; round <= rounds; round++) {
-    for (const { name, run } of contestants) {
+    for (const { name, run } of rotated(contestants, round)) {
       const value = rounded(await run());
       progress(`${round === 0 ? 'warm-up' : `round ${round}`}: ${name} ${value} ${unit}`);
       if (round > 0) runs.get(name)?.push(value);
@@ -27,6 +30,11 @@ export async function alternate(contestants: readonly Contestant[], rounds: numb
     [...runs].map(([name, values]) => [name, { runs: values, median: rounded(median(values)) }]),
   );
 }
+
+const rotated = <T>(values: readonly T[], by: number): readonly T[] => [
+  ...values.slice(by % values.length),
+  ...values.slice(0, by % values.length),
+];
 
 /** Medians of one contestant over those of another; null where one of them did not run. */
 export function ratio(comparison: Comparison, name: string, peer: string): number | null {

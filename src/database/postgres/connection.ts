@@ -115,7 +115,7 @@ export class PostgresConnection implements AsyncDisposable {
       const result = await this.#client.query({ name, text: sql, values: [...parameters] });
       return result.rows as R[];
     } catch (error) {
-      throw postgresError(this.#lost ?? error, this.display);
+      throw this.#failure(error);
     }
   }
 
@@ -155,7 +155,7 @@ export class PostgresConnection implements AsyncDisposable {
       if (this.#posted !== '') await this.#client.query(this.#withPosted(''));
       return await this.#client.query(sql, [...parameters]);
     } catch (error) {
-      throw postgresError(this.#lost ?? error, this.display);
+      throw this.#failure(error);
     }
   }
 
@@ -169,7 +169,7 @@ export class PostgresConnection implements AsyncDisposable {
     try {
       yield* copy.pieces();
     } catch (error) {
-      throw postgresError(this.#lost ?? error, this.display);
+      throw this.#failure(error);
     } finally {
       this.#copying = !copy.isOver;
     }
@@ -180,13 +180,19 @@ export class PostgresConnection implements AsyncDisposable {
     try {
       return await this.#client.query(new CopyIn(this.#withPosted(sql), bytes)).done;
     } catch (error) {
-      throw postgresError(this.#lost ?? error, this.display);
+      throw this.#failure(error);
     }
   }
 
+  /** A server that ends the session says so before the socket does. */
+  #failure(error: unknown): SpeilError {
+    const failure = postgresError(this.#lost ?? error, this.display);
+    if (failure.code === 'CONNECTION_LOST') this.#lost ??= failure;
+    return failure;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#lost !== null) return;
-    if (this.#copying) return this.destroy();
+    if (this.#lost !== null || this.#copying) return this.destroy();
     await this.#client.end().catch(() => undefined);
   }
 
