@@ -49,6 +49,24 @@ test('a schema speil of somebody else: refused while our names in it are taken, 
   assert.deepEqual(await rowsOf(source, 'SELECT page FROM speil.page_mark'), [{ page: 'mine' }]);
 });
 
+test('a trigger of somebody else with the name of one of ours: that table is refused, and the trigger stays. Guarantee T7', async () => {
+  using directory = withDirectory();
+  const source =
+    await database(`CREATE TABLE item (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY); CREATE TABLE seen (n int);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO seen VALUES (1); RETURN NULL; END';
+    CREATE TRIGGER speil_insert AFTER INSERT ON item FOR EACH STATEMENT EXECUTE FUNCTION note()`);
+  const { code, events } = await speil(['mirror', source, directory.file('m.db'), '--json']);
+  assert.equal(code, 1);
+  assert.deepEqual(errorsOf(events).map((error) => error.code)[0], 'NAME_TAKEN');
+  const tables = events.at(-1)?.['tables'] as readonly { readonly table: string; readonly error?: Told }[];
+  assert.deepEqual(
+    tables.filter(({ error }) => error !== undefined).map(({ table }) => table),
+    ['item'],
+  );
+  await rowsOf(source, 'INSERT INTO item VALUES (1)');
+  assert.equal((await rowsOf(source, 'SELECT n FROM seen')).length, 1);
+});
+
 test('tables of a SQLite source that are called like ours: mirrored, or refused; never touched. Guarantee T7', async () => {
   using directory = withDirectory();
   const mirror = directory.file('m.db');

@@ -28,6 +28,7 @@ const BY_SQLSTATE: Readonly<Record<string, Rule>> = {
     'operator',
     'Rename or drop that object in the mirror, or skip the table (--skip-table).',
   ),
+  '42710': rule('NAME_TAKEN', 'operator', 'Rename or drop that object, or skip the table (--skip-table).'),
   '2BP01': rule('DEPENDENT_OBJECT', 'operator', 'Drop or change the dependent object in the mirror.'),
   '42703': rule('SCHEMA_CHANGED', 'retry', 'The table was altered meanwhile; the next cycle reads its new schema.'),
   '42P01': rule('SCHEMA_CHANGED', 'retry', 'The table was dropped meanwhile; the next cycle reads the new schema.'),

@@ -22,14 +22,9 @@ import { judge, makeDurable, positionAt, readFacts, readPresent, Snapshot } from
 import { type Catalogue, CatalogueReader, type PostgresTable, readCatalogue } from './introspect.ts';
 import { missingInDatabase, missingOnTables } from './privileges.ts';
 import { openPostgresSnapshot, type TrackedPostgresTable } from './snapshot.ts';
-import {
-  applyTracking,
-  leaveBookmark,
-  pruneTracking,
-  readTracking,
-  removeTracking,
-  setUpTracking,
-} from './tracking-store.ts';
+import { leaveBookmark, pruneTracking } from './tracking-retention.ts';
+import { readTracking } from './tracking-state.ts';
+import { applyTracking, removeTracking, setUpTracking } from './tracking-store.ts';
 
 type Dependencies = { readonly clock: Clock; readonly random: Random };
 
@@ -158,7 +153,7 @@ class PostgresSource implements SourceDatabase {
   }
 
   async prune(): Promise<void> {
-    await pruneTracking(await this.#connection(), this.#deps);
+    await pruneTracking(await this.#connection());
   }
 
   async untrack(): Promise<readonly string[]> {

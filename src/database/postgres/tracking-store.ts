@@ -1,106 +1,30 @@
-import type { Clock, Random } from '../../core/clock.ts';
+import type { Random } from '../../core/clock.ts';
 import { SpeilError } from '../../core/error.ts';
-import { RETENTION_MS } from '../../core/limits.ts';
 import { TableName } from '../../core/table.ts';
 import type { MissingPrivilege } from '../source-database.ts';
 import { TRACKING_SCHEMA } from './catalogue-sql.ts';
 import {
   beginTrackingDdl,
   enableAlwaysDdl,
-  endTrackingDdl,
   enqueueAllSql,
   judgeTracking,
   madeFor,
-  type RelationState,
-  SENTINEL_XID,
   SETUP_DDL,
-  sideTable,
   TRIGGERS_NOW_SQL,
   type TrackedState,
   type TrackingStep,
   triggerDdl,
 } from './change-tracking.ts';
-import type { PostgresConnection, Row } from './connection.ts';
+import type { PostgresConnection } from './connection.ts';
 import { SERVER_SQL } from './history.ts';
 import type { PostgresTable, StoredRelation } from './introspect.ts';
 import { missingInDatabase, missingOnTables } from './privileges.ts';
 import type { TrackedPostgresTable } from './snapshot.ts';
 import { ident } from './sql.ts';
-
-export type TrackingState = {
-  readonly isSetUp: boolean;
-  /** By the oid of the table. */
-  readonly tables: ReadonlyMap<number, TrackedState>;
-  /** By the oid of the relation. */
-  readonly triggersNow: ReadonlyMap<number, string>;
-};
+import { forget, inTransaction, readIsSetUp, readTracking, TRACKING_LOCK } from './tracking-state.ts';
 
 /** In the order in which they can be dropped. */
 const CATALOGUE_TABLES = ['relation', 'tracked', 'bookmark', 'lost', 'history'] as const;
-
-/** Tracking is changed by one session at a time. */
-const TRACKING_LOCK = "SELECT pg_advisory_xact_lock(hashtext('speil'), hashtext('tracking'))";
-/** Tracking is pruned at most this often; it scans no table, but deletes. */
-const PRUNE_INTERVAL_MS = 3_600_000;
-
-export async function readTracking(connection: PostgresConnection): Promise<TrackingState> {
-  if (!(await readIsSetUp(connection))) return { isSetUp: false, tables: new Map(), triggersNow: new Map() };
-  const rows = await connection.query<TrackedRow>(
-    `SELECT t.relid::bigint::float8 AS oid, t.n, t.tracking_id, t.made_for,
-       c.oid IS NOT NULL AND NOT EXISTS (SELECT FROM ${TRACKING_SCHEMA}.lost l WHERE l.n = t.n) AS intact
-     FROM ${TRACKING_SCHEMA}.tracked t
-       LEFT JOIN pg_class c ON c.relname = 'change_' || t.n AND c.relnamespace = '${TRACKING_SCHEMA}'::regnamespace`,
-  );
-  const relations = await connection.query<RelationRow>(
-    `SELECT n, relid::bigint::float8 AS oid, filenode, definition, triggers FROM ${TRACKING_SCHEMA}.relation`,
-  );
-  const relationsOf = Map.groupBy(relations, (relation) => relation.n);
-  const emptied = await emptiedSideTables(
-    connection,
-    rows.filter((row) => row.intact && isUnlogged(row.made_for)).map((row) => row.n),
-  );
-  const triggers = await connection.query<{ oid: number; triggers: string }>(TRIGGERS_NOW_SQL, [null]);
-  return {
-    isSetUp: true,
-    tables: new Map(
-      rows.map((row) => [row.oid, toState(row, relationsOf.get(row.n) ?? [], row.intact && !emptied.has(row.n))]),
-    ),
-    triggersNow: new Map(triggers.map((row) => [row.oid, row.triggers])),
-  };
-}
-
-type TrackedRow = Row & {
-  readonly oid: number;
-  readonly n: number;
-  readonly tracking_id: string;
-  readonly made_for: string;
-  readonly intact: boolean;
-};
-
-type RelationRow = Row & RelationState & { readonly n: number; readonly oid: number };
-
-const toState = (row: TrackedRow, relations: readonly RelationRow[], intact: boolean): TrackedState => ({
-  n: row.n,
-  trackingId: row.tracking_id,
-  madeFor: row.made_for,
-  relations: new Map(
-    relations.map(({ oid, filenode, definition, triggers }) => [oid, { filenode, definition, triggers }]),
-  ),
-  intact,
-});
-
-const isUnlogged = (made: string): boolean => (JSON.parse(made) as [string, boolean])[1];
-
-/** After a crash an unlogged table is empty, and so is its side table, which is unlogged too: the sentinel is gone. */
-async function emptiedSideTables(connection: PostgresConnection, numbers: readonly number[]): Promise<Set<number>> {
-  if (numbers.length === 0) return new Set();
-  const rows = await connection.query<{ n: number }>(
-    numbers
-      .map((n) => `SELECT ${n} AS n WHERE NOT EXISTS (SELECT FROM ${sideTable(n)} WHERE speil_xid = '${SENTINEL_XID}')`)
-      .join(' UNION ALL '),
-  );
-  return new Set(rows.map((row) => row.n));
-}
 
 /** Makes the schema `speil` when it is not there, and makes it this database's own when it came from another. */
 export async function setUpTracking(connection: PostgresConnection, random: Random): Promise<void> {
@@ -168,27 +92,6 @@ async function settleHistory(connection: PostgresConnection): Promise<void> {
   await connection.query(
     `UPDATE ${TRACKING_SCHEMA}.history SET server = ${SERVER_SQL}, valid_from = pg_snapshot_xmin(pg_current_snapshot())`,
   );
-}
-
-async function readIsSetUp(connection: PostgresConnection): Promise<boolean> {
-  await requireUsable(connection);
-  const { there } = await connection.one<{ there: boolean }>(
-    `SELECT to_regclass('${TRACKING_SCHEMA}.lost') IS NOT NULL AS there`,
-  );
-  return there;
-}
-
-/** Another login may have made the schema: then not even a plan can be read, and the answer is a statement to type. */
-async function requireUsable(connection: PostgresConnection): Promise<void> {
-  const [barred] = await connection.query<{ owner: string; me: string }>(
-    `SELECT nspowner::regrole::text AS owner, quote_ident(current_user) AS me FROM pg_namespace
-     WHERE nspname = '${TRACKING_SCHEMA}' AND NOT has_schema_privilege(oid, 'USAGE')`,
-  );
-  if (barred === undefined) return;
-  const { owner, me } = barred;
-  throw new SpeilError('PRIVILEGE_MISSING', `the schema ${TRACKING_SCHEMA} of the source belongs to ${owner}`, {
-    hint: `Connect as ${owner}, or let this login act for it: GRANT ${owner} TO ${me};`,
-  });
 }
 
 export type TrackingOutcome = {
@@ -324,18 +227,11 @@ async function dropOurTriggers(connection: PostgresConnection, relations: readon
   const rows = await connection.query<{ sql: string }>(
     `SELECT format('DROP FUNCTION %s CASCADE', p.oid::regprocedure) AS sql FROM pg_proc p
      WHERE p.oid IN (SELECT tgfoid FROM pg_trigger WHERE tgrelid = ANY ($1::oid[]) AND tgname IN
-       ('speil_insert', 'speil_update', 'speil_delete', 'speil_truncate'))`,
+       ('speil_insert', 'speil_update', 'speil_delete', 'speil_truncate')) AND p.pronamespace = '${TRACKING_SCHEMA}'::regnamespace`,
     [relations.map((relation) => relation.oid)],
   );
   for (const { sql } of rows) await connection.query(sql);
 }
-
-async function forget(connection: PostgresConnection, n: number): Promise<void> {
-  await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.tracked WHERE n = $1`, [n]);
-  await connection.query(`DELETE FROM ${TRACKING_SCHEMA}.lost WHERE n = $1`, [n]);
-  for (const sql of endTrackingDdl(n)) await connection.query(sql);
-}
-
 /** What the relations look like now, in the words of the catalogue query, so that both can be compared. */
 async function rememberRelations(
   connection: PostgresConnection,
@@ -351,60 +247,6 @@ async function rememberRelations(
        triggers = excluded.triggers`,
     [n, relations.map((r) => r.oid), relations.map((r) => r.filenode), relations.map((r) => r.definition)],
   );
-}
-
-/** A random id, in a transaction of its own: later snapshots include it. */
-export async function leaveBookmark(connection: PostgresConnection, { random }: { random: Random }): Promise<void> {
-  await connection.query(
-    `INSERT INTO ${TRACKING_SCHEMA}.bookmark (id, xid, horizon, at)
-     VALUES ($1, pg_current_xact_id(), pg_snapshot_xmin(pg_current_snapshot()), now())`,
-    [random.uuid()],
-  );
-}
-
-/**
- * Deletes what is older than the retention, by the clock of the source, and tracking of tables that are gone. The
- * bound is the horizon of the youngest bookmark that is old enough.
- */
-export async function pruneTracking(connection: PostgresConnection, _deps: { clock: Clock }): Promise<void> {
-  const due = await connection.query<{ horizon: string | null }>(
-    `SELECT (SELECT max(horizon::text::numeric)::text FROM ${TRACKING_SCHEMA}.bookmark WHERE at < now() - $1 * interval '1 ms') AS horizon
-     FROM ${TRACKING_SCHEMA}.history WHERE pruned_at < now() - $2 * interval '1 ms'`,
-    [RETENTION_MS, PRUNE_INTERVAL_MS],
-  );
-  if (due.length === 0) return;
-  await inTransaction(connection, async () => {
-    await connection.query(TRACKING_LOCK);
-    await forgetVanished(connection);
-    await connection.query(`UPDATE ${TRACKING_SCHEMA}.history SET pruned_at = now()`);
-    const horizon = due[0]?.horizon;
-    if (horizon == null) return;
-    await connection.query(
-      `UPDATE ${TRACKING_SCHEMA}.history SET valid_from = greatest(valid_from, '${BigInt(horizon)}')`,
-    );
-    const there = `SELECT n FROM ${TRACKING_SCHEMA}.tracked WHERE to_regclass('${TRACKING_SCHEMA}.change_' || n) IS NOT NULL`;
-    for (const { n } of await connection.query<{ n: number }>(there)) {
-      await connection.query(
-        `DELETE FROM ${sideTable(n)} WHERE speil_xid < '${BigInt(horizon)}' AND speil_xid > '${SENTINEL_XID}'`,
-      );
-    }
-    await connection.query(PRUNE_BOOKMARKS_SQL, [RETENTION_MS]);
-  });
-}
-
-/**
- * A bookmark is needed for as long as a position that counts may have it as its last: until the one after it is older
- * than the changes that are kept.
- */
-const PRUNE_BOOKMARKS_SQL = `
-  DELETE FROM ${TRACKING_SCHEMA}.bookmark WHERE at < now() - $1 * interval '1 ms' AND xid < (
-    SELECT b.xid FROM ${TRACKING_SCHEMA}.bookmark b, ${TRACKING_SCHEMA}.history h WHERE b.xid < h.valid_from ORDER BY b.xid DESC LIMIT 1)`;
-
-async function forgetVanished(connection: PostgresConnection): Promise<void> {
-  const gone = await connection.query<{ n: number }>(
-    `SELECT n FROM ${TRACKING_SCHEMA}.tracked t WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relid)`,
-  );
-  for (const { n } of gone) await forget(connection, n);
 }
 
 /** Removes triggers, functions, side tables and the schema; whatever else stands in the schema stays, with it. */
@@ -429,16 +271,4 @@ export async function removeTracking(connection: PostgresConnection): Promise<re
   );
   const rest = gone ? `schema ${TRACKING_SCHEMA}` : `all of Speil in the schema ${TRACKING_SCHEMA}, which stays`;
   return [...tables.map(({ name }) => `change tracking of ${name}`), rest];
-}
-
-export async function inTransaction<T>(connection: PostgresConnection, work: () => Promise<T>): Promise<T> {
-  await connection.query('BEGIN');
-  try {
-    const result = await work();
-    await connection.query('COMMIT');
-    return result;
-  } catch (error) {
-    if (connection.isUsable) await connection.query('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
 }

@@ -10,7 +10,7 @@ import type { PostgresConnection, PostgresLocation } from './connection.ts';
 import { judge, notVisibleSql, PositionToken, readFacts } from './history.ts';
 import { type Catalogue, type PostgresTable, readCatalogue } from './introspect.ts';
 import { ident, identList, qualified } from './sql.ts';
-import { readTracking, type TrackingState } from './tracking-store.ts';
+import { readTracking, type TrackingState } from './tracking-state.ts';
 import { type FieldNormalizer, normalizeLines, upsertsOf, type VerifyTable } from './verify-rows.ts';
 import { endSnapshot, HASHING_SETTINGS, type HashFacts, openSession, readHashFacts } from './verify-session.ts';
 
