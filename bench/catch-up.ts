@@ -19,7 +19,8 @@ await createAccountsDatabase(theirs.source, SOURCE, rows);
 await using mirror = await ours.newMirror();
 await runSpeil(['mirror', source, mirror.url, '--quiet']);
 await using replication = await NativeReplication.prepare(theirs, SOURCE);
-await replication.sync();
+await replication.copy();
+await replication.becomesReady();
 
 type Workload = (server: PostgresServer) => Promise<unknown>;
 

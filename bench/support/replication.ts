@@ -27,18 +27,25 @@ export class NativeReplication implements AsyncDisposable {
     return new NativeReplication(pair, source, database);
   }
 
-  /** Subscribes, and returns once the first copy is complete and the table is ready to follow. */
-  async sync(): Promise<void> {
+  /** Subscribes, and returns once all rows are there. The workers then still agree on who goes on from where. */
+  async copy(): Promise<void> {
     const { host, port } = this.#pair.source;
     const connection = `host=${host} port=${port} dbname=${this.#source} user=postgres`;
     await this.#onMirror(
       `CREATE SUBSCRIPTION ${NAME} CONNECTION '${connection}' PUBLICATION ${NAME} WITH (copy_data = true)`,
     );
-    await until(
-      this.#pair.mirror,
-      this.database.name,
-      "SELECT bool_and(srsubstate = 'r') AS done FROM pg_subscription_rel",
-    );
+    await this.#reaches('f', 's', 'r');
+  }
+
+  /** Returns once the table is ready to follow. */
+  becomesReady(): Promise<void> {
+    return this.#reaches('r');
+  }
+
+  #reaches(...states: readonly string[]): Promise<void> {
+    const list = states.map((state) => `'${state}'`).join(', ');
+    const sql = `SELECT bool_and(srsubstate IN (${list})) AS done FROM pg_subscription_rel`;
+    return until(this.#pair.mirror, this.database.name, sql);
   }
 
   /** Stops applying. Changes pile up in the slot at the source. */

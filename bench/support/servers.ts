@@ -1,7 +1,10 @@
 import { type PostgresServer, type PostgresVersion, startPostgres } from '../../test/support/postgres-server.ts';
 import { comparableVersion } from './programs.ts';
 
-/** What a careful administrator sets; the same for source and mirror. `logical` for the peer that needs it. */
+/**
+ * What a careful administrator sets; the same for source and mirror. The last two are for logical replication: it needs
+ * the one, and without the other it would start its workers no more than once in five seconds.
+ */
 const SETTINGS = {
   fsync: 'on',
   full_page_writes: 'on',
@@ -9,6 +12,7 @@ const SETTINGS = {
   shared_buffers: '256MB',
   max_wal_size: '4GB',
   wal_level: 'logical',
+  wal_retrieve_retry_interval: '10ms',
 };
 
 /** A server for sources and one for mirrors, both on the disk, both set up alike. */
