@@ -27,7 +27,6 @@ export const ERROR_CODES = [
   'DEPENDENT_OBJECT',
   'SCHEMA_CHANGED',
   'TABLE_FAILED',
-  'DO_NOT_REPLICATE',
   'INTERRUPTED',
   'INTERNAL',
 ] as const;
