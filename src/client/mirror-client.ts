@@ -67,6 +67,7 @@ const authenticate = (held: readonly SourcePosition[], build: string): Authentic
   clientState: '',
   doNotReplicate: null,
   held,
+  callBytesMax: null,
 });
 
 async function tableSchema(tx: MirrorTransaction, request: TableSchemaRequest): Promise<TableSchemaAnswer> {

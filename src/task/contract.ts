@@ -36,6 +36,8 @@ export type AuthenticateAnswer = {
   readonly doNotReplicate: { readonly reason: string } | null;
   /** Positions that the mirror's tables hold, one for each lineage and bookmark among them: what the source judges first. */
   readonly held: readonly SourcePosition[];
+  /** The largest call that the client takes, in bytes of body; null for no bound. */
+  readonly callBytesMax: number | null;
 };
 
 export type TableSchemaRequest = {

@@ -15,12 +15,13 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   task: ['core', 'database', 'task'],
   client: ['core', 'database', 'task', 'client'],
   verification: ['core', 'database', 'verification'],
-  entry: ['core', 'database', 'task', 'client', 'verification', 'runtime', 'entry'],
-  cli: ['core', 'database', 'task', 'client', 'verification', 'runtime', 'entry', 'cli'],
+  'operation-center': ['core', 'database', 'task', 'client', 'operation-center'],
+  entry: ['core', 'database', 'task', 'client', 'operation-center', 'verification', 'runtime', 'entry'],
+  cli: ['core', 'database', 'task', 'client', 'operation-center', 'verification', 'runtime', 'entry', 'cli'],
 };
 
 /** Folders that know databases only by their interfaces, never one in particular. */
-const KNOWS_NO_DATABASE = ['task', 'client'];
+const KNOWS_NO_DATABASE = ['task', 'client', 'operation-center'];
 
 export const isTest = (path: string): boolean => path.endsWith('.test.ts');
 
