@@ -14,5 +14,8 @@ export const CONNECT_WAIT_MS = 10_000;
 export const RETENTION_MS = 7 * 24 * 3600 * 1000;
 /** A bookmark is left in the source at most this often while cycles follow each other closely. */
 export const BOOKMARK_INTERVAL_MS = 15_000;
+/** The least and most bytes of a call that a mirror client may be told to take: the schemas of a thousand tables, and a buffer of the platform. */
+export const CALL_BYTES_MIN = 1_000_000;
+export const CALL_BYTES_MAX = 2_000_000_000;
 /** A hook that takes longer is reported. */
 export const HOOK_SLOW_MS = 5_000;

@@ -13,6 +13,11 @@ export type SourcePosition = {
   readonly lineage: string;
   /** The last random id that a cycle left in the source and that this position includes; null before the first. */
   readonly bookmark: string | null;
+  /**
+   * What the source finds in its history again when it is given nothing but the LSN: see `BarePosition`. Mirrors that
+   * keep the whole position need not keep it.
+   */
+  readonly witness?: string | undefined;
 };
 
 /** One position for each lineage and bookmark among them: enough to tell whose mirror it is. */
@@ -44,4 +49,6 @@ export type RepopulateReason =
   /** A mirror of another source that is expressly taken over. */
   | 'taken-over'
   /** No key: the table is copied whole whenever it changed. */
-  | 'no-key';
+  | 'no-key'
+  /** Somebody wants it copied again. */
+  | 'asked-for';

@@ -7,8 +7,12 @@ export type TableName = { readonly schema: string | null; readonly name: string 
 /** The schema of tables that have none in their name. */
 export const DEFAULT_SCHEMA = 'public';
 
-/** Who wrote `declaredType` and `defaultExpression`, and with it how rows are encoded (see {@link RowFormat}). */
-export type Dialect = 'postgres' | 'sqlite';
+/**
+ * Who wrote `declaredType` and `defaultExpression`, and with it how rows are encoded (see {@link RowFormat}). Of
+ * `sqlserver` only mirrors know, whose rows come through SuperOffice's contract; its defaults are one literal, and its
+ * `type` says how the mirror's column is declared.
+ */
+export type Dialect = 'postgres' | 'sqlite' | 'sqlserver';
 
 /**
  * How the bytes of a batch are to be read. Both are lines of PostgreSQL's COPY text format (tab between fields, `\n`
@@ -21,7 +25,7 @@ export type Dialect = 'postgres' | 'sqlite';
  */
 export type RowFormat = 'typed' | 'tagged';
 
-export const rowFormatOf = (dialect: Dialect): RowFormat => (dialect === 'sqlite' ? 'tagged' : 'typed');
+export const rowFormatOf = (dialect: Dialect): RowFormat => (dialect === 'postgres' ? 'typed' : 'tagged');
 
 /**
  * What rows hold that existed before the column was added: one value (canonical text, or null), or `unknown` when the

@@ -11,6 +11,12 @@ export interface MirrorDatabase extends AsyncDisposable {
   readonly display: string;
   /** The same for two connections to the same database, under whatever address. */
   readonly instance: string;
+  /** False once what was opened is gone: the session was lost, the file replaced or removed. Then open it anew. */
+  readonly isUsable: boolean;
+  /** What the database takes on its disk, in bytes. */
+  sizeBytes(): Promise<number>;
+  /** Tenants that have a metadata table in this database. */
+  tenants(): Promise<readonly string[]>;
   /**
    * Keeps every other task out of this tenant's mirror for as long as the answer is not disposed or the process lives.
    * Throws `MIRROR_BUSY` that says who holds it.

@@ -70,6 +70,8 @@ export type SurveyedTable = {
   readonly estimatedRows: number;
   readonly estimatedBytes: number;
   readonly tracked: boolean;
+  /** Another session holds it exclusively: the defaults of its columns could not be read. */
+  readonly locked?: boolean;
   /** SQL that `enableTracking` would run for this table. */
   readonly trackingDdl: readonly string[];
   readonly missing: readonly MissingPrivilege[];

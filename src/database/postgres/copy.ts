@@ -17,6 +17,29 @@ type Progress = {
   readonly within?: { readonly end: number; readonly rows: number } | undefined;
 };
 
+/**
+ * What a mirror gives back, which may be somebody else's: numbers of it become part of statements, so nothing but numbers
+ * is taken.
+ */
+function parseProgress(text: string, table: PostgresTable): Progress | null {
+  try {
+    const progress = JSON.parse(text) as Progress | null;
+    if (progress === null || isProgress(progress)) return progress;
+  } catch {
+    // Said below.
+  }
+  throw new SpeilError('SCHEMA_CHANGED', `how far the copy of ${TableName.toText(table.schema.table)} is, is unreadable`, {
+    hint: 'Its copy starts again by itself.',
+    recovery: 'repopulate',
+  });
+}
+
+const isProgress = ({ oid, filenode, block, within }: Progress): boolean =>
+  typeof filenode === 'string' &&
+  [oid, block, ...(within === undefined ? [] : [within.end, within.rows])].every(isCount);
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
+
 /** Blocks of the first range: small, since a row may be large. Later ranges aim at the batch size. */
 const FIRST_RANGE_BLOCKS = 16;
 /** 64 MB of heap: enough for the largest batch, short enough for a snapshot. */
@@ -39,7 +62,7 @@ export async function* copyTable(
   table: PostgresTable,
   options: CopyOptions,
 ): AsyncGenerator<CopyChunk> {
-  const resumed = options.progress === null ? null : (JSON.parse(options.progress) as Progress);
+  const resumed = options.progress === null ? null : parseProgress(options.progress, table);
   const relations = table.stores.toSorted((a, b) => a.oid - b.oid);
   const rest = resumed === null ? relations : relations.filter((relation) => relation.oid >= resumed.oid);
   let last: CopyChunk = { rows: new Uint8Array(), rowCount: 0, progress: JSON.stringify(resumed), done: false };

@@ -14,6 +14,7 @@ const facts = (more: Partial<HistoryFacts> = {}): HistoryFacts => ({
   snapshot: Snapshot.parse('1000:1000:'),
   validFrom: 100n,
   bookmarks: new Map([['b', 499n]]),
+  bookmarksBelow: new Map([[500n, 'b']]),
   trackingIds: new Map([['t', 'orders']]),
   ...more,
 });

@@ -1,3 +1,4 @@
+import { BarePosition } from '../../core/bare-position.ts';
 import { RETENTION_MS } from '../../core/limits.ts';
 import { Lsn } from '../../core/lsn.ts';
 import type { RepopulateReason, SourcePosition, Verdict } from '../../core/position.ts';
@@ -43,6 +44,15 @@ export const PositionToken = {
   },
 };
 
+/**
+ * What the mirror has that holds this position. A bare one only says "everything below": what is above its horizon is
+ * sent again, and nothing is missed. Null for a token that is not one of ours.
+ */
+export const seenSnapshot = (held: SourcePosition): Snapshot | null =>
+  BarePosition.is(held)
+    ? { xmin: held.lsn, xmax: held.lsn, running: [] }
+    : (PositionToken.parse(held.token)?.snapshot ?? null);
+
 export type Identity = { readonly server: string; readonly historyId: string; readonly timeline: string };
 
 export const lineageOf = (identity: Identity): string => `${identity.server}:${identity.historyId}`;
@@ -57,12 +67,15 @@ export type HistoryFacts = {
   readonly validFrom: bigint;
   /** Transactions of those bookmarks that were asked for and are known. */
   readonly bookmarks: ReadonlyMap<string, bigint>;
+  /** By the LSN of each bare position that is judged: the youngest bookmark of a transaction below. */
+  readonly bookmarksBelow: ReadonlyMap<bigint, string>;
   /** Tracking ids that are in force, each with the table that it is for, as `TableName.toText` spells it. */
   readonly trackingIds: ReadonlyMap<string, string>;
 };
 
 /** May a mirror that holds this position go on from it? Without a table only lineage and bookmark are judged. */
 export function judge(held: SourcePosition, table: TableName | null, facts: HistoryFacts): Verdict {
+  if (BarePosition.is(held)) return judgeBare(held, table, facts);
   const bookmarkXid = held.bookmark === null ? undefined : facts.bookmarks.get(held.bookmark);
   if (held.lineage !== lineageOf(facts.identity)) return judgeOtherLineage(held, bookmarkXid, facts);
   const token = PositionToken.parse(held.token);
@@ -85,6 +98,28 @@ export function judge(held: SourcePosition, table: TableName | null, facts: Hist
   }
   return { kind: 'continue' };
 }
+
+/** The horizon of a history never goes back, and what it holds below the horizon never changes. */
+function judgeBare(held: SourcePosition, table: TableName | null, facts: HistoryFacts): Verdict {
+  if (table === null) return { kind: 'continue' };
+  if (held.lsn > facts.snapshot.xmin) {
+    return repopulate('ahead', 'the mirror is ahead of the source: the source was restored to an earlier time');
+  }
+  if (held.lsn < facts.validFrom) {
+    return repopulate('retention', 'the mirror is older than the changes that the source keeps');
+  }
+  const name = TableName.toText(table);
+  const [trackingId = ''] = [...facts.trackingIds].find(([, tracked]) => tracked === name) ?? [];
+  const witness = witnessOf(facts.identity, trackingId, facts.bookmarksBelow.get(held.lsn) ?? null);
+  if (BarePosition.isWitnessedBy(held, witness)) return { kind: 'continue' };
+  return repopulate(
+    'history-lost',
+    'the mirror’s number is not of the source’s present history: it was restored, failed over, or its table changed',
+  );
+}
+
+const witnessOf = (identity: Identity, trackingId: string, bookmarkBelow: string | null): string =>
+  JSON.stringify([lineageOf(identity), identity.timeline, trackingId, bookmarkBelow]);
 
 /** Nothing that the mirror has seen can lie after this bookmark, which the present history contains. */
 const isProvenBy = (bookmarkXid: bigint | undefined, seen: Snapshot): boolean =>
@@ -123,6 +158,7 @@ type FactsRow = Row & {
   readonly history_id: string;
   readonly valid_from: string;
   readonly last_bookmark: string | null;
+  readonly bookmark_below: string | null;
   readonly aging_before: string | null;
 };
 
@@ -135,6 +171,8 @@ export type Present = {
   readonly snapshot: Snapshot;
   readonly validFrom: bigint;
   readonly bookmark: string | null;
+  /** The youngest bookmark of a transaction below the horizon. */
+  readonly bookmarkBelow: string | null;
   readonly agingBefore: bigint;
 };
 
@@ -146,29 +184,43 @@ export async function readPresent(connection: PostgresConnection): Promise<Prese
   const row = await connection.one<FactsRow>(
     found.there
       ? PRESENT_SQL
-      : `SELECT *, '' AS history_id, '0' AS valid_from, NULL AS last_bookmark, NULL AS aging_before FROM (${IDENTITY_SQL}) i`,
+      : `SELECT *, '' AS history_id, '0' AS valid_from, NULL AS last_bookmark, NULL AS bookmark_below, NULL AS aging_before FROM (${IDENTITY_SQL}) i`,
   );
   return {
     identity: { server: row.server, historyId: row.history_id ?? '', timeline: row.timeline },
     snapshot: Snapshot.parse(row.snapshot),
     validFrom: BigInt(row.valid_from ?? '0'),
     bookmark: row.last_bookmark,
+    bookmarkBelow: row.bookmark_below,
     agingBefore: BigInt(row.aging_before ?? '0'),
   };
 }
 
+const bookmarkBelowSql = (xid: string): string =>
+  `(SELECT id FROM ${TRACKING_SCHEMA}.bookmark WHERE xid < ${xid} ORDER BY xid DESC LIMIT 1)`;
+
+const HORIZON_SQL = 'pg_snapshot_xmin(i.snapshot::pg_snapshot)';
+
 const PRESENT_SQL = `
+  WITH last AS (SELECT id, xid FROM ${TRACKING_SCHEMA}.bookmark ORDER BY xid DESC LIMIT 1)
   SELECT i.*, (SELECT id FROM ${TRACKING_SCHEMA}.history) AS history_id,
     (SELECT valid_from::text FROM ${TRACKING_SCHEMA}.history) AS valid_from,
-    (SELECT id FROM ${TRACKING_SCHEMA}.bookmark ORDER BY xid DESC LIMIT 1) AS last_bookmark,
+    (SELECT id FROM last) AS last_bookmark,
+    CASE WHEN (SELECT xid FROM last) < ${HORIZON_SQL} THEN (SELECT id FROM last)
+      ELSE ${bookmarkBelowSql(HORIZON_SQL)} END AS bookmark_below,
     (SELECT max(horizon::text::numeric)::text FROM ${TRACKING_SCHEMA}.bookmark WHERE at < now() - ${AGING_MS} * interval '1 ms') AS aging_before
   FROM (${IDENTITY_SQL}) i`;
 
-export async function readFacts(connection: PostgresConnection, bookmarks: readonly string[]): Promise<HistoryFacts> {
+/** What it takes to judge these positions. */
+export async function readFacts(
+  connection: PostgresConnection,
+  held: readonly SourcePosition[],
+): Promise<HistoryFacts> {
   const present = await readPresent(connection);
   if (present.identity.historyId === '') {
-    return { ...present, bookmarks: new Map(), trackingIds: new Map() };
+    return { ...present, bookmarks: new Map(), bookmarksBelow: new Map(), trackingIds: new Map() };
   }
+  const bookmarks = [...new Set(held.flatMap(({ bookmark }) => bookmark ?? []))];
   const known = await connection.query<{ id: string; xid: string }>(
     `SELECT id, xid::text AS xid FROM ${TRACKING_SCHEMA}.bookmark WHERE id = ANY ($1::text[])`,
     [bookmarks],
@@ -179,9 +231,23 @@ export async function readFacts(connection: PostgresConnection, bookmarks: reado
   );
   return {
     ...present,
+    bookmarksBelow: await readBookmarksBelow(connection, held),
     bookmarks: new Map(known.map(({ id, xid }) => [id, BigInt(xid)])),
     trackingIds: new Map(tracked.map((row) => [row.tracking_id, TableName.toText(tableName(row.schema, row.name))])),
   };
+}
+
+async function readBookmarksBelow(
+  connection: PostgresConnection,
+  held: readonly SourcePosition[],
+): Promise<ReadonlyMap<bigint, string>> {
+  const horizons = [...new Set(held.filter(BarePosition.is).map(({ lsn }) => lsn.toString()))];
+  if (horizons.length === 0) return new Map();
+  const rows = await connection.query<{ horizon: string; id: string | null }>(
+    `SELECT h AS horizon, ${bookmarkBelowSql('h::xid8')} AS id FROM unnest($1::text[]) h`,
+    [horizons],
+  );
+  return new Map(rows.flatMap(({ horizon, id }) => (id === null ? [] : [[BigInt(horizon), id]])));
 }
 
 export const positionAt = (present: Present, trackingId: string): SourcePosition => ({
@@ -189,6 +255,7 @@ export const positionAt = (present: Present, trackingId: string): SourcePosition
   token: PositionToken.toText({ snapshot: present.snapshot, trackingId, timeline: present.identity.timeline }),
   lineage: lineageOf(present.identity),
   bookmark: present.bookmark,
+  witness: witnessOf(present.identity, trackingId, present.bookmarkBelow),
 });
 
 /**

@@ -5,7 +5,7 @@ import { TableName, type TableSchema } from '../../core/table.ts';
 import type { MirroredTable, PendingCopy } from '../mirror-database.ts';
 import { METADATA_COMMENT } from './catalogue-sql.ts';
 import type { PostgresConnection, Row } from './connection.ts';
-import { literal } from './sql.ts';
+import { ident, literal } from './sql.ts';
 
 /** LSN of a table that is to be copied: what SuperOffice's operators set by hand. */
 const NO_LSN = -1n;
@@ -55,6 +55,17 @@ export async function readMetadataRows(
   const mirrored = rows.map(toMirroredTable);
   const existing = await readExisting(connection, mirrored);
   return mirrored.map((row) => withExistence(row, existing));
+}
+
+/** Tenants that have a metadata table in the login's default schema. */
+export async function readTenants(connection: PostgresConnection): Promise<readonly string[]> {
+  const rows = await connection.query<{ name: string }>(
+    String.raw`SELECT relname AS name FROM pg_class c WHERE relnamespace = to_regnamespace($1) AND relkind = 'r'
+       AND relname LIKE '%\_mirroring' AND EXISTS (SELECT FROM pg_attribute
+         WHERE attrelid = c.oid AND attname = 'nullable_pending' AND NOT attisdropped) ORDER BY relname`,
+    [ident(connection.defaultSchema)],
+  );
+  return rows.map(({ name }) => name.slice(0, -'_mirroring'.length));
 }
 
 async function isThere(connection: PostgresConnection, table: string): Promise<boolean> {

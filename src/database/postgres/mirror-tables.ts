@@ -41,7 +41,14 @@ export function defaultSql(column: ColumnSchema, schema: TableSchema, type: stri
   const expression = column.defaultExpression;
   if (expression === null) return null;
   if (schema.dialect === 'postgres') return type === column.type ? expression : null;
-  return sqliteDefault(expression.trim(), type);
+  return schema.dialect === 'sqlite' ? sqliteDefault(expression.trim(), type) : literalDefault(expression, type);
+}
+
+/** One literal that the column's type can hold: a number, or a text in quotes. */
+function literalDefault(expression: string, type: string): string {
+  if (type === 'boolean') return expression === '0' ? 'false' : 'true';
+  if (expression.startsWith("'")) return literal(expression.slice(1, -1).replaceAll("''", "'"));
+  return type === 'text' ? literal(expression) : expression;
 }
 
 /** Literals of SQLite, by the type of the column; its functions (`CURRENT_TIMESTAMP` is text there) are left out. */

@@ -11,7 +11,7 @@ import type {
 } from '../mirror-database.ts';
 import type { MissingPrivilege } from '../source-database.ts';
 import { PostgresConnection, type PostgresLocation } from './connection.ts';
-import { metadataDdl, readHeldHistories, readMetadataRows } from './metadata.ts';
+import { metadataDdl, readHeldHistories, readMetadataRows, readTenants } from './metadata.ts';
 import { alterSql, createTableSql, type MirrorDialect } from './mirror-tables.ts';
 import { bareType, PostgresMirrorTransaction } from './mirror-transaction.ts';
 import { ident, literal, qualified } from './sql.ts';
@@ -55,6 +55,23 @@ class PostgresMirror implements MirrorDatabase {
     this.#location = location;
     this.#connection = connection;
     this.#tenant = tenant;
+  }
+
+  get isUsable(): boolean {
+    return this.#connection.isUsable;
+  }
+
+  async sizeBytes(): Promise<number> {
+    const connection = await this.#session();
+    const { bytes } = await connection.one<{ bytes: string }>(
+      'SELECT pg_database_size(current_database())::text AS bytes',
+    );
+    return Number(bytes);
+  }
+
+  async tenants(): Promise<readonly string[]> {
+    const connection = await this.#session();
+    return readTenants(connection);
   }
 
   /** An advisory lock of the very session that writes: both are lost together. */
@@ -172,9 +189,15 @@ class PostgresMirror implements MirrorDatabase {
   async #session(): Promise<PostgresConnection> {
     if (this.#connection.isUsable) return this.#connection;
     await this.#connection[Symbol.asyncDispose]();
-    this.#connection = await openConnection(this.#location, this.#tenant);
-    if (this.#holder !== null) await lockMirror(this.#connection, this.#tenant, this.#holder);
-    return this.#connection;
+    const connection = await openConnection(this.#location, this.#tenant);
+    try {
+      if (this.#holder !== null) await lockMirror(connection, this.#tenant, this.#holder);
+    } catch (error) {
+      await connection[Symbol.asyncDispose]();
+      throw error;
+    }
+    this.#connection = connection;
+    return connection;
   }
 }
 

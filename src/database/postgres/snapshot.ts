@@ -8,7 +8,7 @@ import { countRows } from '../row-text.ts';
 import type { CatchUpTable, SourceSnapshot } from '../source-database.ts';
 import { sideTable } from './change-tracking.ts';
 import type { PostgresConnection } from './connection.ts';
-import { notVisibleSql, PositionToken, type Present, positionAt, readPresent, Snapshot } from './history.ts';
+import { notVisibleSql, type Present, positionAt, readPresent, Snapshot, seenSnapshot } from './history.ts';
 import type { KeyColumn, PostgresTable } from './introspect.ts';
 import { ident, identList, textOf } from './sql.ts';
 
@@ -142,9 +142,10 @@ async function existing(
 const sinceSql = (column: string, table: CatchUpTable): string => notVisibleSql(column, snapshotOf(table));
 
 function snapshotOf({ since, schema }: CatchUpTable): Snapshot {
-  const token = PositionToken.parse(since.token);
-  if (token === null) throw new SpeilError('INTERNAL', `position of ${TableName.toText(schema.table)} was not judged`);
-  return token.snapshot;
+  const snapshot = seenSnapshot(since);
+  if (snapshot === null)
+    throw new SpeilError('INTERNAL', `position of ${TableName.toText(schema.table)} was not judged`);
+  return snapshot;
 }
 
 /** Tables that were altered between the reading of their schema and the lock. */

@@ -70,6 +70,7 @@ class PostgresSource implements SourceDatabase {
         estimatedRows: table.estimatedRows,
         estimatedBytes: table.estimatedBytes,
         tracked: !isNew,
+        locked: catalogue.locked.includes(table),
         trackingDdl: isNew
           ? [...beginTrackingDdl(table, 0), ...table.writable.flatMap(enableAlwaysDdl)].map(forPlan)
           : [],
@@ -113,8 +114,8 @@ class PostgresSource implements SourceDatabase {
   }
 
   async judge(held: readonly HeldPosition[]): Promise<readonly Verdict[]> {
-    const bookmarks = new Set(held.flatMap(({ position }) => position.bookmark ?? []));
-    const facts = await readFacts(await this.#connection(), [...bookmarks]);
+    const positions = held.map(({ position }) => position);
+    const facts = await readFacts(await this.#connection(), positions);
     return held.map(({ table, position }) => judge(position, table, facts));
   }
 

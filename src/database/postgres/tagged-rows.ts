@@ -25,7 +25,7 @@ export type TypedRows = {
 };
 
 /**
- * SQLite's tagged values (see `RowFormat`) as COPY text for columns of these types. The rule (docs/types.md):
+ * Tagged values (see `RowFormat`) as COPY text for columns of these types. The rule (docs/types.md):
  * a value that its column's type can hold is that value; otherwise the column must become text. In a text column
  * numbers are decimal text, blobs and text that PostgreSQL cannot hold (a NUL, invalid UTF-8) are `\x` and hex, and
  * text that itself looks like that gets one more backslash in front.
@@ -64,9 +64,26 @@ export function textFor(column: Omit<ColumnWriter, 'name'>, tagged: string): str
     case 'bytea':
       return tag === 'b' ? `\\x${value}` : null;
     default:
-      return inText(tag, value, column);
+      return withinLimit(inText(tag, value, column), column.type);
   }
 }
+
+/** Types that cut or round what is longer than they are declared, which no value may suffer. */
+const LIMITED = /^(character varying|timestamp|time)(?:\((\d+)\))?/;
+/** Digits of a second's fraction, where a type says nothing of them. */
+const FRACTION_DIGITS = 6;
+
+function withinLimit(text: string, type: string): string | null {
+  if (type === 'text') return text;
+  const [, kind, limit] = LIMITED.exec(type) ?? [];
+  if (kind === undefined) return text;
+  if (kind === 'character varying') return limit === undefined || hasLength(text, Number(limit)) ? text : null;
+  const fraction = text.length - (text.indexOf('.') + 1 || text.length);
+  return fraction <= Number(limit ?? FRACTION_DIGITS) ? text : null;
+}
+
+/** PostgreSQL counts characters, not UTF-16 units. */
+const hasLength = (text: string, max: number): boolean => text.length <= max || Array.from(text).length <= max;
 
 const isExactDouble = (digits: string): boolean => BigInt(Number(digits)) === BigInt(digits);
 

@@ -7,7 +7,7 @@ import { alteredError, otherLineageError, untrustedError } from '../verify-error
 import { type ChangedSince, type HeldTable, KEYS_AT_ONCE, keyFirst } from '../verify-side.ts';
 import { judgeTracking, sideTable } from './change-tracking.ts';
 import type { PostgresConnection, PostgresLocation } from './connection.ts';
-import { judge, notVisibleSql, PositionToken, readFacts } from './history.ts';
+import { judge, notVisibleSql, readFacts, seenSnapshot } from './history.ts';
 import { type Catalogue, type PostgresTable, readCatalogue } from './introspect.ts';
 import { ident, identList, qualified } from './sql.ts';
 import { readTracking, type TrackingState } from './tracking-state.ts';
@@ -92,7 +92,7 @@ async function openTable(connection: PostgresConnection, held: HeldTable, known:
   try {
     await connection.query(HASHING_SETTINGS);
     await connection.query(`LOCK TABLE ${fromSql(table)} IN ACCESS SHARE MODE`);
-    const facts = await readFacts(connection, held.position.bookmark === null ? [] : [held.position.bookmark]);
+    const facts = await readFacts(connection, [held.position]);
     const verdict = judge(held.position, table.schema.table, facts);
     if (verdict.kind === 'foreign') throw otherLineageError(verdict.explanation);
     if (verdict.kind === 'repopulate') throw untrustedError(held.schema.table, verdict.explanation);
@@ -139,9 +139,10 @@ async function requireUnaltered(connection: PostgresConnection, table: PostgresT
 }
 
 function sinceSql({ schema, position }: HeldTable): string {
-  const token = PositionToken.parse(position.token);
-  if (token === null) throw new SpeilError('INTERNAL', `position of ${TableName.toText(schema.table)} was not judged`);
-  return notVisibleSql('speil_xid', token.snapshot);
+  const snapshot = seenSnapshot(position);
+  if (snapshot === null)
+    throw new SpeilError('INTERNAL', `position of ${TableName.toText(schema.table)} was not judged`);
+  return notVisibleSql('speil_xid', snapshot);
 }
 
 async function readChanged(

@@ -1,6 +1,6 @@
 import { SpeilError } from '../../core/error.ts';
 import type { CopyChunk } from '../../core/row-batch.ts';
-import type { TableSchema } from '../../core/table.ts';
+import type { TableName, TableSchema } from '../../core/table.ts';
 import type { CopyOptions } from '../source-database.ts';
 import type { CatalogReader } from './catalog.ts';
 import type { Connection } from './connection.ts';
@@ -13,7 +13,23 @@ import { boundOfTagged, parameter, placeholder } from './values.ts';
 /** Where a copy stands. */
 type Progress = { readonly after: Cursor | null; readonly schemaVersion: string };
 
-const parseProgress = (text: string): Progress => JSON.parse(text) as Progress;
+/** What a mirror gives back, which may be somebody else's. */
+function parseProgress(text: string, { name }: TableName): Progress {
+  try {
+    const { after, schemaVersion } = JSON.parse(text) as Progress;
+    if (typeof schemaVersion === 'string' && (after === null || isCursor(after))) return { after, schemaVersion };
+  } catch {
+    // Said below.
+  }
+  throw new SpeilError('SCHEMA_CHANGED', `how far the copy of ${name} is, is unreadable.`, {
+    recovery: 'repopulate',
+    hint: 'Nothing to do: the copy begins anew.',
+  });
+}
+
+/** Throws for fields without a tag. */
+const isCursor = (after: unknown): boolean =>
+  Array.isArray(after) && after.every((field) => field === '' || boundOfTagged(String(field)) !== null);
 
 /** All rows of a table, each chunk in a read transaction of its own. `open` gives the connection to the file of now. */
 export async function* copyTable(
@@ -21,7 +37,7 @@ export async function* copyTable(
   schema: TableSchema,
   options: CopyOptions,
 ): AsyncGenerator<CopyChunk, void, undefined> {
-  let progress = options.progress === null ? null : parseProgress(options.progress);
+  let progress = options.progress === null ? null : parseProgress(options.progress, schema.table);
   for (let done = false; !done; ) {
     options.signal.throwIfAborted();
     const source = open();

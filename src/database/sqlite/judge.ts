@@ -1,3 +1,4 @@
+import { BarePosition } from '../../core/bare-position.ts';
 import { Lsn } from '../../core/lsn.ts';
 import type { RepopulateReason, SourcePosition, Verdict } from '../../core/position.ts';
 import type { HeldPosition } from '../source-database.ts';
@@ -36,7 +37,8 @@ export function judgeAll(connection: Connection, held: readonly HeldPosition[], 
   const tracked = readTracked(connection);
   const heads = readHeads(connection, tracked);
   return held.map(({ table, position }) => {
-    if (tracked.history === null || position.lineage !== lineageOf(tracked.history)) {
+    const isBare = BarePosition.is(position);
+    if (!isBare && (tracked.history === null || position.lineage !== lineageOf(tracked.history))) {
       return judgeOther(connection, position, path);
     }
     if (table === null) return { kind: 'continue' };
@@ -71,16 +73,15 @@ type TableRequest = {
 
 /** Judges the position of one table in a history that is the source's. */
 export function judgeTable(connection: Connection, { tracking, heads, position }: TableRequest): Verdict {
-  const token = parseToken(position.token);
   const head = tracking && heads.get(tracking.n);
-  if (tracking === undefined || head === undefined || token?.tracking !== tracking.id) {
+  if (tracking === undefined || head === undefined || !isOfTracking(position, tracking)) {
     return repopulate('tracking-was-off', 'change tracking of the table began anew since the mirror last saw it');
   }
   const { lsn } = position;
   if (lsn > head.lsn)
     return repopulate('ahead', `the mirror is at ${lsn}, the source only at ${head.lsn}: it was restored`);
   const tag = lsn === head.lsn ? head.tag : readTag(connection, tracking, lsn);
-  if (tag === BigInt(token.tag) || (!tracking.keyed && lsn < head.lsn)) return { kind: 'continue' };
+  if (hasTag(position, tracking, tag) || (!tracking.keyed && lsn < head.lsn)) return { kind: 'continue' };
   if (tag === null && lsn < readOldest(connection, tracking)) {
     return repopulate('retention', `changes since ${lsn} are no longer kept`);
   }
@@ -89,6 +90,17 @@ export function judgeTable(connection: Connection, { tracking, heads, position }
     `change ${lsn} of the source is not the one that the mirror saw: it was restored or cloned`,
   );
 }
+
+/** A bare position does not say which tracking it belongs to; its witness does, beside the tag. */
+const isOfTracking = (position: SourcePosition, tracking: Tracking): boolean =>
+  BarePosition.is(position) || parseToken(position.token)?.tracking === tracking.id;
+
+const hasTag = (position: SourcePosition, tracking: Tracking, tag: bigint | null): boolean =>
+  BarePosition.is(position)
+    ? tag !== null && BarePosition.isWitnessedBy(position, witnessOf(tracking, tag))
+    : String(tag) === parseToken(position.token)?.tag;
+
+const witnessOf = (tracking: Tracking, tag: bigint): string => JSON.stringify([tracking.id, String(tag)]);
 
 /** The position of a mirror that has everything up to the newest change. */
 export function positionAt(
@@ -101,5 +113,6 @@ export function positionAt(
     token: JSON.stringify(token),
     lineage: lineageOf(tracked.history ?? ''),
     bookmark: at.bookmark,
+    witness: witnessOf(at.tracking, at.head.tag),
   };
 }

@@ -26,6 +26,13 @@ const COLUMNS = [
 ] as const;
 const NAMES = COLUMNS.map((column) => column.split(' ')[0] ?? '');
 
+/** Tenants that have a metadata table in the file. */
+export const tenantsIn = (connection: Connection): readonly string[] =>
+  connection
+    .all(String.raw`SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%\_mirroring' ESCAPE '\'
+      AND sql LIKE '%nullable_pending%' ORDER BY name`)
+    .map(([name]) => String(name).slice(0, -'_mirroring'.length));
+
 /** The metadata table of one tenant. */
 export class Metadata {
   readonly tableName: string;

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock, Random } from '../../core/clock.ts';
 import { SpeilError } from '../../core/error.ts';
@@ -15,7 +15,7 @@ import type {
 import type { MissingPrivilege } from '../source-database.ts';
 import { Connection, fileIdentity, isWritable, realPath } from './connection.ts';
 import { holdFile } from './hold.ts';
-import { Metadata } from './metadata.ts';
+import { Metadata, tenantsIn } from './metadata.ts';
 import { createSql, nameOf, shapeOf, stepSql } from './mirror-table.ts';
 import { SqliteMirrorTransaction } from './mirror-transaction.ts';
 import type { SqliteLocation } from './source.ts';
@@ -62,6 +62,19 @@ class SqliteMirror implements MirrorDatabase {
     this.#metadata = new Metadata(this.#connection, tenant);
     if (isNew && !isImagined) this.#connection.exec('PRAGMA journal_mode=WAL');
     this.#connection.exec('PRAGMA legacy_alter_table=ON');
+  }
+
+  get isUsable(): boolean {
+    return this.instance === `sqlite:${fileIdentity(this.#path)}`;
+  }
+
+  async sizeBytes(): Promise<number> {
+    const files = [this.#path, `${this.#path}-wal`];
+    return files.reduce((sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0);
+  }
+
+  async tenants(): Promise<readonly string[]> {
+    return this.#connection.read(() => tenantsIn(this.#connection));
   }
 
   async hold(holder: MirrorHolder): Promise<AsyncDisposable> {
