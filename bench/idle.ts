@@ -35,7 +35,7 @@ function taskOf(ends: Ends): CycleContext {
   return {
     ...runtime,
     source: ends.source,
-    client: createMirrorClient({ mirror: ends.mirror, clock: runtime.clock, build: 'bench' }),
+    client: createMirrorClient({ mirror: ends.mirror, tenant: 'speil', clock: runtime.clock, build: 'bench' }),
     tenant: 'speil',
     selection: { schemas: null },
     preferences: PREFERENCES_DEFAULT,

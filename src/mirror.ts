@@ -54,6 +54,7 @@ export async function mirror(options: MirrorOptions): Promise<CycleReport> {
   await using _held = await ends.mirror.hold(thisProcess());
   const client = createMirrorClient({
     mirror: ends.mirror,
+    tenant,
     clock: runtime.clock,
     build: BUILD,
     hooks: options.hooks,
@@ -136,7 +137,7 @@ export const notAMirror = (display: string, tenant: string): SpeilError =>
     hint: 'Is it the mirror, not the source? Another tenant is named with --tenant.',
   });
 
-function tableStatus(row: MirroredTable): TableStatus {
+export function tableStatus(row: MirroredTable): TableStatus {
   const { position, copy } = row;
   const state = copy !== null ? 'copying' : position === null ? 'to be copied' : 'up to date';
   return {

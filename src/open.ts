@@ -3,9 +3,19 @@ import { SpeilError } from './core/error.ts';
 import type { MirrorDatabase, MirrorHolder } from './database/mirror-database.ts';
 import { parseLocation } from './database/parse-location.ts';
 import { openPostgresMirror } from './database/postgres/mirror.ts';
+import {
+  missingForProvision as missingForPostgres,
+  provisioned as provisionedPostgres,
+  provision as provisionPostgres,
+} from './database/postgres/provision.ts';
 import { openPostgresSource } from './database/postgres/source.ts';
 import type { SourceDatabase } from './database/source-database.ts';
 import { openSqliteMirror } from './database/sqlite/mirror.ts';
+import {
+  missingForProvision as missingForSqlite,
+  provisioned as provisionedSqlite,
+  provision as provisionSqlite,
+} from './database/sqlite/provision.ts';
 import { openSqliteSource } from './database/sqlite/source.ts';
 import { systemClock } from './runtime/system-clock.ts';
 import { systemRandom } from './runtime/system-random.ts';
@@ -27,6 +37,34 @@ export function openMirror(address: string, options: MirrorOpening): Promise<Mir
   return location.kind === 'postgres'
     ? openPostgresMirror(location, options)
     : openSqliteMirror(location, { ...runtime, ...options });
+}
+
+/** Makes what has to be there before the address can be opened as a mirror: a database on its server, a folder. */
+export async function provisionMirror(address: string): Promise<void> {
+  const location = parseLocation(address);
+  if (location.kind === 'postgres') await provisionPostgres(location, runtime);
+  else await provisionSqlite(location);
+}
+
+/** SQLSTATE `too_many_connections`: of the server, the database or the role. */
+const CONNECTIONS_TAKEN = '53300';
+
+/** True when the mirror's server took one more connection if another were closed. */
+export function isFull(error: unknown): boolean {
+  const cause = error instanceof SpeilError ? error.cause : null;
+  return cause instanceof Error && 'code' in cause && cause.code === CONNECTIONS_TAKEN;
+}
+
+/** What keeps us from that, as what to type; null when nothing does. Changes nothing. */
+export async function missingForProvision(address: string): Promise<string | null> {
+  const location = parseLocation(address);
+  return location.kind === 'postgres' ? missingForPostgres(location) : missingForSqlite(location);
+}
+
+/** The tenants whose database is there, by the template of their addresses. */
+export async function provisionedTenants(template: string): Promise<readonly string[]> {
+  const location = parseLocation(template);
+  return location.kind === 'postgres' ? provisionedPostgres(location) : provisionedSqlite(location);
 }
 
 /** Both ends of a task. */

@@ -71,6 +71,7 @@ function stage(rhythm: Rhythm, flags: Partial<OutputFlags> & { readonly isTTY?: 
 const cycle = (tables: readonly Partial<TableReport>[], more: Partial<CycleReport> = {}): CycleReport => ({
   event: 'cycle',
   status: 'completed',
+  bytes: 0,
   tables: tables.map((table) => ({
     table: 'person',
     schemaChange: 'none',

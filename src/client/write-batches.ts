@@ -26,7 +26,7 @@ export async function wipeTable(tx: MirrorTransaction, { schema, start }: WipeRe
     shadow,
     schema,
     schemaHash: schemaHash(schema),
-    start,
+    start: withoutWitness(start),
     progress: null,
     rows: 0,
     filled: false,
@@ -41,6 +41,8 @@ export async function wipeTable(tx: MirrorTransaction, { schema, start }: WipeRe
   await emptyInPlace(tx, held, copy.schemaHash, { schema, shadow: null, widened: {} });
   await tx.saveMetadata({ ...freshRow(schema), copy });
 }
+
+const withoutWitness = ({ witness: _, ...position }: SourcePosition): SourcePosition => position;
 
 /** Readers still have the rows of the old position; one of another lineage no longer counts for anything. */
 const positionMeanwhile = ({ position }: MirroredTable, start: SourcePosition): SourcePosition | null =>

@@ -6,9 +6,10 @@ import { schemaHash } from '../core/schema-hash.ts';
 import { rowFormatOf, TableName, type TableSchema } from '../core/table.ts';
 import type { CatchUpTable, SourceSnapshot } from '../database/source-database.ts';
 import { ahead } from './ahead.ts';
+import { batchesBytes, sendRows } from './call-limits.ts';
 import type { RowBatch } from './contract.ts';
 import { type CycleState, concernsOneTable, copyBatch, type StartedTable } from './copy-tables.ts';
-import type { CycleContext } from './cycle.ts';
+import type { ReplicationContext } from './cycle.ts';
 import { isKeyless } from './decide.ts';
 import type { CycleOutcome } from './outcome.ts';
 
@@ -18,7 +19,7 @@ type CatchUpState = Omit<CycleState, 'tables'> & { readonly started: readonly St
  * The changes of all tables out of one snapshot. Batches are gathered into calls of about `batchBytes`, so that a small
  * cycle is a single call, and with it a single transaction of the mirror. Answers what the snapshot was.
  */
-export async function catchUp(context: CycleContext, state: CatchUpState): Promise<string> {
+export async function catchUp(context: ReplicationContext, state: CatchUpState): Promise<string> {
   await using snapshot = await context.source.openSnapshot(state.started, context.signal);
   for (const { table, error } of snapshot.refused) state.outcome.fail(table, error);
   const calls = new CallGatherer(context, state);
@@ -50,7 +51,7 @@ function unchangedToMove(state: CatchUpState, snapshot: SourceSnapshot): readonl
 }
 
 async function isolated(
-  context: CycleContext,
+  context: ReplicationContext,
   outcome: CycleOutcome,
   table: CatchUpTable,
   work: () => Promise<void>,
@@ -71,15 +72,15 @@ type Sending = {
   readonly table: CatchUpTable;
 };
 
-const sendTable = (context: CycleContext, sending: Sending): Promise<void> =>
+const sendTable = (context: ReplicationContext, sending: Sending): Promise<void> =>
   isKeyless(sending.table.schema) ? sendWhole(context, sending) : sendChanges(context, sending);
 
-async function sendChanges(context: CycleContext, { snapshot, calls, table, state }: Sending): Promise<void> {
+async function sendChanges(context: ReplicationContext, { snapshot, calls, table, state }: Sending): Promise<void> {
   const name = TableName.toText(table.schema.table);
   const position = snapshot.position(table.schema);
   let rows = 0;
   let bytes = 0;
-  for await (const chunk of ahead(snapshot.changes(table, context.preferences.batchBytes), BATCHES_AHEAD_MAX)) {
+  for await (const chunk of ahead(snapshot.changes(table, context.limits.batchBytes), BATCHES_AHEAD_MAX)) {
     if (state.outcome.of(table.schema.table).error !== null) return;
     await calls.add(changeBatch(table.schema, chunk, chunk.done ? position : null));
     rows += chunk.rowCount;
@@ -90,14 +91,14 @@ async function sendChanges(context: CycleContext, { snapshot, calls, table, stat
 }
 
 /** A table without a key has no net changes: all of it, out of the same snapshot. */
-async function sendWhole(context: CycleContext, { snapshot, calls, table, state }: Sending): Promise<void> {
+async function sendWhole(context: ReplicationContext, { snapshot, calls, table, state }: Sending): Promise<void> {
   const { schema } = table;
   await calls.send();
   const position = snapshot.position(schema);
   state.outcome.of(schema.table).repopulated ??= 'it has no key and changed';
   const { notes } = await context.client.wipe({ clientState: state.clientState, schema, start: position });
   state.outcome.note(schema.table, notes);
-  for await (const chunk of ahead(snapshot.rows(schema, context.preferences.batchBytes), BATCHES_AHEAD_MAX)) {
+  for await (const chunk of ahead(snapshot.rows(schema, context.limits.batchBytes), BATCHES_AHEAD_MAX)) {
     await calls.add(copyBatch(schema, chunk));
     if (state.outcome.of(schema.table).error !== null) return;
     context.signal.throwIfAborted();
@@ -122,22 +123,27 @@ const CALL_BATCHES_MAX = 1000;
 
 /** Gathers batches into calls of about `batchBytes`. */
 class CallGatherer {
-  readonly #context: CycleContext;
+  readonly #context: ReplicationContext;
   readonly #state: CatchUpState;
   #batches: RowBatch[] = [];
   #bytes = 0;
 
-  constructor(context: CycleContext, state: CatchUpState) {
+  constructor(context: ReplicationContext, state: CatchUpState) {
     this.#context = context;
     this.#state = state;
   }
 
   /** Sends what is gathered first when the batch does not fit any more. */
   async add(batch: RowBatch): Promise<void> {
-    const full = this.#bytes > 0 && this.#bytes + batch.rows.length > this.#context.preferences.batchBytes;
-    if (full || this.#batches.length >= CALL_BATCHES_MAX) await this.send();
+    if (this.#batches.length >= CALL_BATCHES_MAX || !this.#fits(batch)) await this.send();
     this.#batches.push(batch);
     this.#bytes += batch.rows.length;
+  }
+
+  #fits(batch: RowBatch): boolean {
+    const { batchBytes, callBytes } = this.#context.limits;
+    if (this.#bytes > 0 && this.#bytes + batch.rows.length > batchBytes) return false;
+    return callBytes === null || this.#batches.length === 0 || batchesBytes([...this.#batches, batch]) <= callBytes;
   }
 
   async send(): Promise<void> {
@@ -146,7 +152,12 @@ class CallGatherer {
     this.#batches = [];
     this.#bytes = 0;
     if (batches.length === 0) return;
-    const answer = await this.#context.client.rowData({ clientState, batches });
-    for (const result of answer.tables) outcome.record(result);
+    try {
+      const answer = await sendRows(this.#context, clientState, batches);
+      for (const result of answer.tables) outcome.record(result);
+    } catch (error) {
+      if (this.#context.signal.aborted || !concernsOneTable(error)) throw error;
+      for (const { table } of batches) outcome.fail(table, errorReport(error));
+    }
   }
 }

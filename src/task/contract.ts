@@ -38,6 +38,10 @@ export type AuthenticateAnswer = {
   readonly held: readonly SourcePosition[];
   /** The largest call that the client takes, in bytes of body; null for no bound. */
   readonly callBytesMax: number | null;
+  /** What a person should know: a hook that was slow. */
+  readonly notes?: readonly string[];
+  /** The client drops every table whose schema is not sent, so it has to be sent those of `leaveAlone` as well. */
+  readonly needsEverySchema?: boolean;
 };
 
 export type TableSchemaRequest = {
@@ -46,6 +50,8 @@ export type TableSchemaRequest = {
   readonly tables: readonly TableSchema[];
   /** Tables that this cycle leaves alone though they are not in `tables`: their mirror copies stay. */
   readonly leaveAlone: readonly TableName[];
+  /** For a client that needs every schema: those of `leaveAlone` that the source could read. */
+  readonly leaveAloneSchemas?: readonly TableSchema[];
 };
 
 /** What happened to the mirror's table when it was made to fit. */

@@ -1,12 +1,13 @@
-import { errorReport, SpeilError } from '../core/error.ts';
+import { type ErrorCode, type ErrorReport, errorReport, SpeilError } from '../core/error.ts';
 import { BATCHES_AHEAD_MAX } from '../core/limits.ts';
 import type { SourcePosition } from '../core/position.ts';
 import type { CopyChunk } from '../core/row-batch.ts';
 import { schemaHash } from '../core/schema-hash.ts';
 import { rowFormatOf, TableName, type TableSchema } from '../core/table.ts';
 import { ahead } from './ahead.ts';
+import { sendRows } from './call-limits.ts';
 import type { RowBatch } from './contract.ts';
-import type { CycleContext, CycleTable } from './cycle.ts';
+import type { CycleTable, ReplicationContext } from './cycle.ts';
 import { inCopyOrder } from './decide.ts';
 import type { CycleOutcome } from './outcome.ts';
 
@@ -28,7 +29,7 @@ export type StartedTable = {
 const COPY_ATTEMPTS_MAX = 3;
 
 /** Copies the tables that need it, one after another; a table that fails is left out from here on. */
-export async function copyTables(context: CycleContext, state: CycleState): Promise<readonly StartedTable[]> {
+export async function copyTables(context: ReplicationContext, state: CycleState): Promise<readonly StartedTable[]> {
   const started: StartedTable[] = [];
   const sized = state.tables.map((table) => ({ ...table, estimatedBytes: table.tracked.estimatedBytes }));
   for (const table of inCopyOrder(sized)) {
@@ -45,15 +46,28 @@ export async function copyTables(context: CycleContext, state: CycleState): Prom
   return started;
 }
 
-/** Failures of a whole database or of the connection end the cycle; it is tried again as a whole. */
+/**
+ * What can be wrong with a single table while the others are well. All else, of a whole database, of the connection or
+ * of trust, ends the cycle; it is tried again as a whole.
+ */
+const CODES_OF_ONE_TABLE: ReadonlySet<ErrorCode> = new Set([
+  'NOT_A_DATABASE', // A damaged page.
+  'PRIVILEGE_MISSING',
+  'LOCK_TIMEOUT',
+  'VALUE_REFUSED',
+  'KEY_VIOLATED',
+  'NAME_TAKEN',
+  'DEPENDENT_OBJECT',
+  'SCHEMA_CHANGED',
+  'TABLE_FAILED',
+  'CALL_TOO_LARGE',
+] as const);
+
 export const concernsOneTable = (error: unknown): boolean =>
-  error instanceof SpeilError &&
-  !['CONNECTION_LOST', 'UNREACHABLE', 'DISK_FULL', 'READ_ONLY', 'MIRROR_BUSY', 'INTERRUPTED', 'INTERNAL'].includes(
-    error.code,
-  );
+  error instanceof AnsweredError || (error instanceof SpeilError && CODES_OF_ONE_TABLE.has(error.code));
 
 /** Answers the position from which the table has to catch up. */
-async function copyTable(context: CycleContext, state: CycleState, table: CycleTable): Promise<SourcePosition> {
+async function copyTable(context: ReplicationContext, state: CycleState, table: CycleTable): Promise<SourcePosition> {
   const { schema } = table.tracked;
   const { work } = table;
   if (work.kind === 'resume-copy') {
@@ -74,13 +88,18 @@ async function copyTable(context: CycleContext, state: CycleState, table: CycleT
   return copyFromStart(context, state, table);
 }
 
-async function copyFromStart(context: CycleContext, state: CycleState, table: CycleTable): Promise<SourcePosition> {
+async function copyFromStart(
+  context: ReplicationContext,
+  state: CycleState,
+  table: CycleTable,
+): Promise<SourcePosition> {
   const { schema } = table.tracked;
   for (let attempt = 1; ; attempt++) {
     try {
       const start = await context.source.copyStart(schema, context.signal);
       const { notes } = await context.client.wipe({ clientState: state.clientState, schema, start });
       state.outcome.note(schema.table, notes);
+      context.memory.resynced.add(TableName.toText(schema.table));
       await sendCopy(context, state, { table, progress: null, rowsBefore: 0 });
       return start;
     } catch (error) {
@@ -93,7 +112,12 @@ async function copyFromStart(context: CycleContext, state: CycleState, table: Cy
 const isRewritten = (error: unknown): error is SpeilError =>
   error instanceof SpeilError && error.code === 'SCHEMA_CHANGED' && error.recovery === 'repopulate';
 
-function announceCopy({ emit }: CycleContext, { tracked }: CycleTable, reason: string, resumedAtRows: number): void {
+function announceCopy(
+  { emit }: ReplicationContext,
+  { tracked }: CycleTable,
+  reason: string,
+  resumedAtRows: number,
+): void {
   const table = TableName.toText(tracked.schema.table);
   emit({ event: 'copy-started', table, reason, estimatedRows: tracked.estimatedRows, resumedAtRows });
 }
@@ -101,20 +125,20 @@ function announceCopy({ emit }: CycleContext, { tracked }: CycleTable, reason: s
 type Copying = { readonly table: CycleTable; readonly progress: string | null; readonly rowsBefore: number };
 
 async function sendCopy(
-  context: CycleContext,
+  context: ReplicationContext,
   state: CycleState,
   { table, progress, rowsBefore }: Copying,
 ): Promise<void> {
   const { schema } = table.tracked;
   const name = TableName.toText(schema.table);
-  const { source, client, signal, emit } = context;
-  const chunks = source.copy(schema, { progress, chunkBytes: context.preferences.batchBytes, signal });
+  const { source, signal, emit } = context;
+  const chunks = source.copy(schema, { progress, chunkBytes: context.limits.batchBytes, signal });
   let rows = rowsBefore;
   let bytes = 0;
   for await (const chunk of ahead(chunks, BATCHES_AHEAD_MAX)) {
-    const answer = await client.rowData({ clientState: state.clientState, batches: [copyBatch(schema, chunk)] });
+    const answer = await sendRows(context, state.clientState, [copyBatch(schema, chunk)]);
     for (const result of answer.tables) {
-      if (result.error !== null) throw tableError(result.error);
+      if (result.error !== null) throw new AnsweredError(result.error);
       state.outcome.record(result);
     }
     rows += chunk.rowCount;
@@ -134,11 +158,9 @@ export const copyBatch = (schema: TableSchema, chunk: CopyChunk): RowBatch => ({
   phase: { kind: 'copy', progress: chunk.progress, done: chunk.done },
 });
 
-/** What the mirror's side answered for a table, as an error again. */
-export const tableError = (report: {
-  code: SpeilError['code'];
-  message: string;
-  hint: string | null;
-  recovery: SpeilError['recovery'];
-}): SpeilError =>
-  new SpeilError(report.code, report.message, { hint: report.hint ?? undefined, recovery: report.recovery });
+/** What the mirror's side answered for a table, as an error again: it is of that table, whatever its code. */
+class AnsweredError extends SpeilError {
+  constructor({ code, message, hint, recovery }: ErrorReport) {
+    super(code, message, { hint: hint ?? undefined, recovery });
+  }
+}

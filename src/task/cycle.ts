@@ -1,15 +1,17 @@
 import type { Clock } from '../core/clock.ts';
 import { SpeilError } from '../core/error.ts';
 import { BOOKMARK_INTERVAL_MS } from '../core/limits.ts';
-import type { SourcePosition } from '../core/position.ts';
-import { DEFAULT_SCHEMA, TableName } from '../core/table.ts';
+import type { SourcePosition, Verdict } from '../core/position.ts';
+import { DEFAULT_SCHEMA, TableName, type TableSchema } from '../core/table.ts';
 import type { SourceDatabase, TableSelection, TrackedTable } from '../database/source-database.ts';
+import { type CallLimits, callLimits } from './call-limits.ts';
 import { catchUp } from './catch-up.ts';
-import type { MirrorClientService, TablePosition } from './contract.ts';
+import { withCheckedAnswers } from './check-answers.ts';
+import type { AuthenticateAnswer, MirrorClientService, TablePosition } from './contract.ts';
 import { copyTables } from './copy-tables.ts';
-import { decideWork, positionToJudge, type TableWork } from './decide.ts';
+import { ASKED_FOR, decideWork, positionToJudge, type TableWork } from './decide.ts';
 import { CycleOutcome } from './outcome.ts';
-import { type Preferences, selectTables } from './preferences.ts';
+import { namedBy, type Preferences, selectTables } from './preferences.ts';
 import type { CycleReport, TableOutlook, TaskEvent } from './report.ts';
 
 /** Everything that a cycle works with. */
@@ -22,19 +24,28 @@ export type CycleContext = {
   readonly preferences: Preferences;
   /** The mirror may belong to another source: it is copied anew. */
   readonly takeOver: boolean;
+  /** Names as typed: these tables are copied again in this cycle, from nothing. */
+  readonly resyncTables?: readonly string[];
   readonly memory: TaskMemory;
   readonly emit: (event: TaskEvent) => void;
   readonly signal: AbortSignal;
 };
+
+/** A cycle that was let in, with the bounds of the client that let it in. */
+export type ReplicationContext = CycleContext & { readonly limits: CallLimits };
 
 /** What a task remembers from cycle to cycle. It is there to save work; a task without it does the same. */
 export type TaskMemory = {
   bookmarkAtMs: number | null;
   /** The snapshot with which everything was up to date, and when; null after anything else. */
   quiet: { readonly snapshot: string; readonly atMs: number } | null;
+  /** Bytes of rows that this cycle sent so far. */
+  sentBytes: number;
+  /** Tables of `resyncTables` whose copy was begun: a cycle that is tried again goes on with it. */
+  readonly resynced: Set<string>;
 };
 
-export const newTaskMemory = (): TaskMemory => ({ bookmarkAtMs: null, quiet: null });
+export const newTaskMemory = (): TaskMemory => ({ bookmarkAtMs: null, quiet: null, sentBytes: 0, resynced: new Set() });
 
 /** One table on its way through a cycle. */
 export type CycleTable = {
@@ -46,18 +57,30 @@ export type CycleTable = {
  * One cycle, from authentication to `replicationCompleted`. Failures of single tables are in the report; what hinders
  * the cycle as a whole is thrown.
  */
-export async function runCycle(context: CycleContext): Promise<CycleReport> {
-  const { client, source, emit, signal } = context;
+export async function runCycle(given: CycleContext): Promise<CycleReport> {
+  const context = { ...given, client: withCheckedAnswers(given.client) };
   const startedAt = isoTime(context.clock);
-  emit({ event: 'cycle-started', at: startedAt });
-  const outcome = new CycleOutcome(emit);
-  const answer = await client.authenticate({ tenant: context.tenant, clientState: '' });
+  context.memory.sentBytes = 0;
+  context.emit({ event: 'cycle-started', at: startedAt });
+  const answer = await context.client.authenticate({ tenant: context.tenant, clientState: '' });
   if (answer.doNotReplicate !== null) return skipped(context, answer.doNotReplicate.reason, startedAt);
+  return replicate({ ...context, limits: callLimits(answer.callBytesMax, context.preferences) }, answer, startedAt);
+}
+
+async function replicate(
+  context: ReplicationContext,
+  answer: AuthenticateAnswer,
+  startedAt: string,
+): Promise<CycleReport> {
+  const { client, source, emit, signal, memory } = context;
+  const outcome = new CycleOutcome(emit);
   const { clientState } = answer;
+  outcome.note(null, answer.notes ?? []);
   await refuseOtherLineage(context, answer.held);
   const { tracked, leaveAlone } = await trackTables(context, outcome);
   const schemas = tracked.map((table) => table.schema);
-  const adapted = await client.tableSchema({ clientState, tables: schemas, leaveAlone });
+  const more = answer.needsEverySchema === true ? { leaveAloneSchemas: await readSchemas(context, leaveAlone) } : {};
+  const adapted = await client.tableSchema({ clientState, tables: schemas, leaveAlone, ...more });
   outcome.note(
     null,
     adapted.dropped.map(
@@ -73,8 +96,8 @@ export async function runCycle(context: CycleContext): Promise<CycleReport> {
   await isDone(() => source.prune(signal));
   const { notes } = await client.replicationCompleted({ clientState, changedTables: outcome.changedTables() });
   outcome.note(null, notes);
-  const report = outcome.report({ startedAt, finishedAt: isoTime(context.clock) });
-  context.memory.quiet = report.status === 'completed' ? { snapshot, atMs: context.clock.monotonicMs() } : null;
+  const report = outcome.report({ bytes: memory.sentBytes, startedAt, finishedAt: isoTime(context.clock) });
+  memory.quiet = report.status === 'completed' ? { snapshot, atMs: context.clock.monotonicMs() } : null;
   return report;
 }
 
@@ -86,6 +109,7 @@ function skipped(context: CycleContext, reason: string, startedAt: string): Cycl
     event: 'cycle',
     status: 'completed',
     tables: [],
+    bytes: 0,
     skipped: reason,
     startedAt,
     finishedAt: isoTime(context.clock),
@@ -102,6 +126,10 @@ async function refuseOtherLineage(
     held.map((position) => ({ table: null, position })),
     signal,
   );
+  refuseForeign(verdicts);
+}
+
+function refuseForeign(verdicts: readonly Verdict[]): void {
   const foreign = verdicts.find((verdict) => verdict.kind === 'foreign');
   if (foreign === undefined) return;
   throw new SpeilError('OTHER_LINEAGE', `${foreign.explanation}; nothing was touched`, {
@@ -125,8 +153,26 @@ async function trackTables(context: CycleContext, outcome: CycleOutcome): Promis
     outcome.add({ table, dialect: 'postgres', columns: [], key: [], identity: '' });
     outcome.fail(table, error);
   }
-  const leaveAlone = [...elsewhere, ...chosen.leftAlone, ...report.refused.map(({ table }) => table)];
+  const leaveAlone = [
+    ...elsewhere,
+    ...chosen.leftAlone,
+    ...chosen.announced,
+    ...report.refused.map(({ table }) => table),
+  ];
   return { tracked: report.tables, leaveAlone };
+}
+
+/** The schemas of those tables that are there and can be read completely. */
+async function readSchemas(
+  { source, signal }: CycleContext,
+  tables: readonly TableName[],
+): Promise<readonly TableSchema[]> {
+  if (tables.length === 0) return [];
+  const names = new Set(tables.map(TableName.toText));
+  const survey = await source.survey({ schemas: null }, signal);
+  return survey.tables.flatMap(({ schema, locked = false }) =>
+    names.has(TableName.toText(schema.table)) && !locked ? [schema] : [],
+  );
 }
 
 type BySchema = { readonly inSchemas: readonly TableName[]; readonly elsewhere: readonly TableName[] };
@@ -147,11 +193,14 @@ function announce(outcome: CycleOutcome, chosen: ReturnType<typeof selectTables>
   for (const table of chosen.skipped) {
     outcome.warn(null, `${TableName.toText(table)} is skipped; a mirror copy that it has is dropped`);
   }
+  for (const table of chosen.announced) {
+    outcome.warn(null, `${TableName.toText(table)} is skipped; its mirror copy will be dropped at the next cycle`);
+  }
 }
 
 /** The source judges what the mirror holds; then each table has its work. */
 async function decideTables(
-  { source, signal }: CycleContext,
+  { source, signal, resyncTables = [], memory, takeOver }: CycleContext,
   outcome: CycleOutcome,
   tracked: readonly TrackedTable[],
   answers: readonly TablePosition[],
@@ -162,6 +211,8 @@ async function decideTables(
     return position === null ? [] : [{ table: answer.table, position }];
   });
   const verdicts = judged.length === 0 ? [] : await source.judge(judged, signal);
+  if (!takeOver) refuseForeign(verdicts);
+  const isAskedFor = resyncChoice(resyncTables, tracked, outcome);
   const verdictOf = new Map(judged.map(({ table }, index) => [TableName.toText(table), verdicts[index] ?? null]));
   return tracked.flatMap((table) => {
     const name = TableName.toText(table.schema.table);
@@ -172,8 +223,22 @@ async function decideTables(
     about.lsn = answer.position?.lsn ?? null;
     outcome.note(table.schema.table, answer.notes);
     if (answer.error !== null) outcome.fail(table.schema.table, answer.error);
-    return answer.error === null ? [{ tracked: table, work: decideWork(answer, verdictOf.get(name) ?? null) }] : [];
+    if (answer.error !== null) return [];
+    const asked = isAskedFor(table.schema.table) && !memory.resynced.has(name);
+    return [{ tracked: table, work: asked ? ASKED_FOR : decideWork(answer, verdictOf.get(name) ?? null) }];
   });
+}
+
+function resyncChoice(
+  names: readonly string[],
+  tracked: readonly TrackedTable[],
+  outcome: CycleOutcome,
+): (table: TableName) => boolean {
+  for (const name of names) {
+    if (!tracked.some(({ schema }) => namedBy([name])(schema.table)))
+      outcome.warn(null, `no table that is mirrored is named ${name}; it is not copied again`);
+  }
+  return namedBy(names);
 }
 
 function outlook({ tracked, work }: CycleTable): TableOutlook {

@@ -32,6 +32,9 @@ export function decideWork(answer: TablePosition, verdict: Verdict | null): Tabl
 
 const copyAgain = (reason: RepopulateReason, explanation: string): TableWork => ({ kind: 'copy', reason, explanation });
 
+/** Somebody asked for it: also a standing copy is begun again. */
+export const ASKED_FOR: TableWork = copyAgain('asked-for', 'somebody asked for it');
+
 /** Small tables first: most tables are of use soon. */
 export const inCopyOrder = <T extends { readonly estimatedBytes: number }>(tables: readonly T[]): readonly T[] =>
   tables.toSorted((a, b) => a.estimatedBytes - b.estimatedBytes);

@@ -25,7 +25,7 @@ export async function runTask(options: TaskOptions, schedule: Schedule): Promise
   try {
     switch (schedule.kind) {
       case 'once':
-        return await runUntilDone(context, options.random, RETRIES_MAX);
+        return await runUntilDone(context, options.random, schedule.retriesMax ?? RETRIES_MAX);
       case 'every':
         return await runEvery(context, options.random, schedule.everyMs);
       case 'follow':
@@ -58,6 +58,7 @@ async function runUntilDone(context: CycleContext, random: Random, retriesMax: n
           event: 'cycle',
           status: 'failed',
           tables: [],
+          bytes: context.memory.sentBytes,
           error: errorReport(error),
           startedAt,
           finishedAt,

@@ -1,4 +1,4 @@
-import { type ErrorReport, errorReport } from '../core/error.ts';
+import type { ErrorReport } from '../core/error.ts';
 import type { Lsn } from '../core/lsn.ts';
 import { RowCounts } from '../core/row-batch.ts';
 import { TableName, type TableSchema } from '../core/table.ts';
@@ -88,19 +88,9 @@ export class CycleOutcome {
       .map(({ schema, counts }) => ({ table: schema.table, ...counts }));
   }
 
-  report(times: { readonly startedAt: string; readonly finishedAt: string }): CycleReport {
+  report(rest: Pick<CycleReport, 'bytes' | 'startedAt' | 'finishedAt'>): CycleReport {
     const status = this.hasErrors ? 'failed' : 'completed';
-    return { event: 'cycle', status, tables: this.tables.map(tableReport), ...times };
-  }
-
-  failedReport(error: unknown, times: { readonly startedAt: string; readonly finishedAt: string }): CycleReport {
-    return {
-      event: 'cycle',
-      status: 'failed',
-      tables: this.tables.map(tableReport),
-      error: errorReport(error),
-      ...times,
-    };
+    return { event: 'cycle', status, tables: this.tables.map(tableReport), ...rest };
   }
 }
 

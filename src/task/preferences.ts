@@ -8,6 +8,11 @@ export type Preferences = {
   readonly skipTables: readonly string[];
   /** Names as typed; when not empty only these take part in the cycle and all others are left alone. */
   readonly onlyTables: readonly string[];
+  /**
+   * Names as typed; of the tables that are skipped these keep their mirror copy for now: the cycle only announces that
+   * the next one drops it.
+   */
+  readonly announceOnly?: readonly string[];
 };
 
 export const PREFERENCES_DEFAULT: Preferences = { batchBytes: BATCH_BYTES_DEFAULT, skipTables: [], onlyTables: [] };
@@ -26,6 +31,8 @@ export const isBatchBytes = (value: number): boolean =>
 export type Selection = {
   readonly mirrored: readonly TableName[];
   readonly skipped: readonly TableName[];
+  /** Skipped for the first time: not sent, and the mirror copy stays until the next cycle. */
+  readonly announced: readonly TableName[];
   readonly leftAlone: readonly TableName[];
   /** Names of the lists that match no table. */
   readonly unmatched: readonly string[];
@@ -33,19 +40,26 @@ export type Selection = {
 
 /** Sorts tables by the lists. A name matches `name` or `schema.name`; case and blanks do not matter. */
 export function selectTables(tables: readonly TableName[], preferences: Preferences): Selection {
-  const skip = new Set(preferences.skipTables.map(fold));
-  const only = new Set(preferences.onlyTables.map(fold));
-  const isIn = (names: ReadonlySet<string>, table: TableName) => spellings(table).some((name) => names.has(name));
-  const skipped = tables.filter((table) => isIn(skip, table));
-  const wanted = tables.filter((table) => !isIn(skip, table));
-  const mirrored = only.size === 0 ? wanted : wanted.filter((table) => isIn(only, table));
+  const isSkipped = namedBy(preferences.skipTables);
+  const isAnnounced = namedBy(preferences.announceOnly ?? []);
+  const isChosen = namedBy(preferences.onlyTables);
+  const skipped = tables.filter(isSkipped);
+  const wanted = tables.filter((table) => !isSkipped(table));
+  const mirrored = preferences.onlyTables.length === 0 ? wanted : wanted.filter(isChosen);
   const known = new Set(tables.flatMap(spellings));
   return {
     mirrored,
-    skipped,
+    skipped: skipped.filter((table) => !isAnnounced(table)),
+    announced: skipped.filter(isAnnounced),
     leftAlone: wanted.filter((table) => !mirrored.includes(table)),
     unmatched: [...preferences.skipTables, ...preferences.onlyTables].filter((name) => !known.has(fold(name))),
   };
+}
+
+/** Whether a table is meant by one of these names, as typed. */
+export function namedBy(names: readonly string[]): (table: TableName) => boolean {
+  const folded = new Set(names.map(fold));
+  return (table) => folded.size > 0 && spellings(table).some((name) => folded.has(name));
 }
 
 const fold = (name: string): string => name.toLowerCase().replace(/\s+/g, '');

@@ -20,6 +20,8 @@ export type CycleReport = {
   readonly event: 'cycle';
   readonly status: 'completed' | 'failed';
   readonly tables: readonly TableReport[];
+  /** Bytes of rows that were sent, those of batches that failed among them. */
+  readonly bytes: number;
   /** Why nothing was done at all, when the cycle failed as a whole. */
   readonly error?: ErrorReport;
   /** The mirror's side asked to skip this cycle. */

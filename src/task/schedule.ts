@@ -1,6 +1,7 @@
 /** When a task runs its cycles. */
 export type Schedule =
-  | { readonly kind: 'once' }
+  /** `retriesMax`: how often a cycle that failed for a passing reason is tried again; {@link RETRIES_MAX}. */
+  | { readonly kind: 'once'; readonly retriesMax?: number }
   /** Every so often, measured from start to start. */
   | { readonly kind: 'every'; readonly everyMs: number }
   /** As soon as there are changes. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { createMirrorClient } from '../../src/client/mirror-client.ts';
+import { createMirrorClient, type MirrorClientOptions } from '../../src/client/mirror-client.ts';
 import { type MirrorOptions, mirror as runMirror } from '../../src/mirror.ts';
 import { Ends, runtime } from '../../src/open.ts';
 import type { MirrorClientService } from '../../src/task/contract.ts';
@@ -79,6 +79,10 @@ export class TestDatabase {
 
 export type Cycle = { readonly report: CycleReport; readonly events: readonly TaskEvent[] };
 
+type DecoratedOptions = Partial<Omit<MirrorClientOptions, 'mirror' | 'tenant'>> & {
+  readonly resyncTables?: readonly string[];
+};
+
 type CycleOptions = Omit<MirrorOptions, 'source' | 'mirror'>;
 
 /** A source and its mirror. Each cycle is a task of its own, so nothing is remembered but what the databases hold. */
@@ -128,16 +132,19 @@ export class Mirroring implements AsyncDisposable {
   async decorated(
     decorate: (client: MirrorClientService) => MirrorClientService,
     preferences: Partial<Preferences> = {},
+    { resyncTables = [], ...client }: DecoratedOptions = {},
   ): Promise<Cycle> {
     const tenant = 'speil';
     const events: TaskEvent[] = [];
     await using ends = await Ends.open({ source: this.source.address, mirror: this.mirror.address }, { tenant });
-    const client = decorate(createMirrorClient({ mirror: ends.mirror, clock: runtime.clock, build: 'test' }));
+    const { clock } = runtime;
+    const options = { mirror: ends.mirror, tenant, clock, build: 'test', ...client };
     const context = {
       ...runtime,
       source: ends.source,
-      client,
+      client: decorate(createMirrorClient(options)),
       tenant,
+      resyncTables,
       preferences: { ...PREFERENCES_DEFAULT, ...preferences },
       selection: { schemas: null },
       takeOver: false,

@@ -113,7 +113,7 @@ export async function composedTask(task: ComposedTask): Promise<CycleReport> {
   await using ends = await Ends.open(task, { tenant });
   await using _held = await ends.mirror.hold(thisProcess());
   const mirror = mirrorReaching(ends.mirror, reach);
-  const client: MirrorClientService = createMirrorClient({ mirror, clock: runtime.clock, build: 'test' });
+  const client: MirrorClientService = createMirrorClient({ mirror, tenant, clock: runtime.clock, build: 'test' });
   const context = {
     ...runtime,
     source: sourceReaching(ends.source, reach),
