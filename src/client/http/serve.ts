@@ -1,0 +1,145 @@
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Clock } from '../../core/clock.ts';
+import { SpeilError } from '../../core/error.ts';
+import type { TrustingCallHandler } from '../call-handler.ts';
+import type { CallHandler } from '../exchange.ts';
+import { ByteBudget } from './byte-budget.ts';
+import { refuseInsecureListen } from './listen-rule.ts';
+import { callOfPath } from './paths.ts';
+import { takeCall } from './take-call.ts';
+
+export type ServeOptions = {
+  /** Port 0: any that is free. */
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly handler: CallHandler | TrustingCallHandler;
+  /** Larger bodies are answered 413 before they are read. */
+  readonly callBytesMax: number;
+  readonly clock: Clock;
+  /** PEM. Without it nothing listens beyond loopback, unless `insecure`. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly insecure?: boolean | undefined;
+  /** Is asked first for what is neither a call nor /healthz; true when it answers the request itself. */
+  readonly extra?: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
+  /** How long a request's head, or a handshake, may take; 10 s. */
+  readonly headWaitMs?: number | undefined;
+};
+
+/** Disposing lets calls that are under way end, for a while, and takes no new ones. */
+export type CallServer = AsyncDisposable & { readonly url: string };
+
+/** More than the tasks of a center have at once; each costs a few KB until its call is trusted. */
+const CONNECTIONS_MAX = 1_000;
+/** Whoever sends its head or its handshake slower than this does not mean it. */
+const HEAD_WAIT_MS = 10_000;
+/** A body of the largest size over a line of 2 Mbit/s. */
+const BODY_WAIT_MS = 300_000;
+/** An unused connection is kept as long as a task may be busy with its source between two calls. */
+const IDLE_WAIT_MS = 120_000;
+/** How often the waits above are looked at. */
+const CHECK_MS = 2_000;
+const HEAD_BYTES_MAX = 16_384;
+/** How long calls that are under way may take when the server ends. */
+const CLOSE_WAIT_MS = 10_000;
+/** Bodies that are in memory at once, in bodies of the largest size; those of ordinary batches are a hundredth of it. */
+const BODIES_MAX = 2;
+
+const limits = (headWaitMs: number) => ({
+  headersTimeout: headWaitMs,
+  requestTimeout: BODY_WAIT_MS,
+  keepAliveTimeout: IDLE_WAIT_MS,
+  connectionsCheckingInterval: Math.min(CHECK_MS, headWaitMs),
+  maxHeaderSize: HEAD_BYTES_MAX,
+  noDelay: true,
+  keepAlive: true,
+});
+
+/**
+ * Serves the five calls over HTTP/1.1: POST /v1/calls/<call>, the token as bearer, the body as it is or zstd. Throws
+ * `INSECURE_LISTEN`, `USAGE` for a certificate or an address that cannot be used.
+ */
+export async function serveCalls(options: ServeOptions): Promise<CallServer> {
+  const { listen, clock, tls, insecure = false } = options;
+  refuseInsecureListen({ host: listen.host, tls: tls !== undefined, insecure });
+  const budget = new ByteBudget(BODIES_MAX * options.callBytesMax);
+  const server = createServer(options, (request, response) => route(options, budget, request, response));
+  server.on('request', (_request, response) => response.once('close', () => closeIfEnding(server)));
+  // A request that is cut, or is none, gets no answer: one by the platform would look like another service's.
+  server.on('clientError', (_error, socket) => socket.destroy());
+  server.maxConnections = CONNECTIONS_MAX;
+  server.timeout = IDLE_WAIT_MS;
+  await listening(server, listen);
+  return {
+    url: urlOf(server, listen.host, tls !== undefined),
+    [Symbol.asyncDispose]: () => close(server, clock),
+  };
+}
+
+type Listener = (request: IncomingMessage, response: ServerResponse) => void;
+
+function createServer({ tls, headWaitMs = HEAD_WAIT_MS }: ServeOptions, listener: Listener): Server {
+  const settings = limits(headWaitMs);
+  if (tls === undefined) return createHttpServer(settings, listener);
+  try {
+    const { cert, key } = tls;
+    return createHttpsServer({ ...settings, cert, key, handshakeTimeout: headWaitMs, minVersion: 'TLSv1.2' }, listener);
+  } catch (cause) {
+    throw new SpeilError('USAGE', `the TLS certificate and its key cannot be used: ${messageOf(cause)}`, {
+      hint: 'Both as PEM, the certificate with those between it and its authority behind it, the key without a passphrase.',
+      cause,
+    });
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function listening(server: Server, { host, port }: ServeOptions['listen']): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', (cause) => {
+    reject(
+      new SpeilError('USAGE', `cannot listen on ${host}:${port}: ${cause.message}`, {
+        hint: 'Is it running already? Choose another port or address.',
+        cause,
+      }),
+    );
+  });
+  server.listen({ host, port }, resolve);
+  return promise;
+}
+
+function urlOf(server: Server, host: string, tls: boolean): string {
+  const { port } = server.address() as AddressInfo;
+  return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function route(options: ServeOptions, budget: ByteBudget, request: IncomingMessage, response: ServerResponse): void {
+  const path = (request.url ?? '').split('?', 1)[0] ?? '';
+  const call = callOfPath(path);
+  if (call !== null && request.method === 'POST') void takeCall({ ...options, budget }, call, request, response);
+  else if (call !== null) answerJson(response.setHeader('allow', 'POST'), 405, { error: 'calls are made by POST' });
+  else if (path === '/healthz') answerJson(response, 200, { status: 'ok' });
+  else if (options.extra?.(request, response) !== true) answerJson(response, 404, { error: 'nothing is here' });
+}
+
+function answerJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+/** A connection that was busy when the server began to end is kept for nobody. */
+function closeIfEnding(server: Server): void {
+  if (!server.listening) setImmediate(() => server.closeIdleConnections());
+}
+
+async function close(server: Server, clock: Clock): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.close(() => resolve());
+  const closed = new AbortController();
+  const patience = clock.sleep(CLOSE_WAIT_MS, closed.signal).then(
+    () => server.closeAllConnections(),
+    () => undefined,
+  );
+  await promise;
+  closed.abort();
+  await patience;
+}
