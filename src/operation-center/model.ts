@@ -84,6 +84,9 @@ export type Run = {
   readonly error: ErrorReport | null;
 };
 
+/** A run without its report, which may be long. */
+export type LastRun = Omit<Run, 'report'>;
+
 export type EventKind = 'information' | 'warning' | 'error';
 
 /** A line of a tenant's event log: one information a good cycle, errors otherwise. `tenant` null: the whole center. */
@@ -117,6 +120,6 @@ export type QuietHours = { readonly fromMinute: number; readonly toMinute: numbe
 export type CenterSettings = {
   readonly maintenance: boolean;
   readonly quietHours: QuietHours | null;
-  /** Alerts are posted here; null for nowhere. */
+  /** Alerts are posted here; null for nowhere. The address may hold a secret. */
   readonly webhook: string | null;
 };

@@ -1,11 +1,13 @@
 import type { ErrorReport } from '../core/error.ts';
 import type { CycleReport } from '../task/report.ts';
+import type { AlertState } from './alert-decision.ts';
 import type {
   ApiToken,
   CenterEvent,
   CenterSettings,
   ClientTransport,
   EventKind,
+  LastRun,
   Mirror,
   MirrorSchedule,
   Role,
@@ -34,6 +36,23 @@ export type NewEvent = {
 
 export type MirrorWithSchedule = { readonly mirror: Mirror; readonly schedule: MirrorSchedule };
 
+/** A mirror that may have a cycle now, with what may still hinder it. */
+export type DueMirror = MirrorWithSchedule & { readonly tenant: Pick<Tenant, 'paused' | 'maintenance'> };
+
+/** Everything that a cycle of a mirror begins with. */
+export type CycleBasis = MirrorWithSchedule & {
+  readonly tenant: Tenant;
+  /** The source's address with its secrets. */
+  readonly source: string;
+};
+
+/** A mirror of which there may be something to tell, as far as its schedule shows. */
+export type AlertCandidate = MirrorWithSchedule & {
+  readonly told: AlertState;
+  /** Its tenant is paused or in maintenance. */
+  readonly held: boolean;
+};
+
 /**
  * What an operation center keeps. Several centers may share one. Throws `NOT_FOUND` for what is not there, `CONFLICT`
  * for what is there already, and `CENTER_DATABASE_FAILED` when the database cannot be asked.
@@ -41,6 +60,8 @@ export type MirrorWithSchedule = { readonly mirror: Mirror; readonly schedule: M
 export interface Store {
   settings(): Promise<CenterSettings>;
   saveSettings(change: Partial<CenterSettings>): Promise<CenterSettings>;
+  /** What alerts are signed with, `whsec_…`; made when it is first asked for. For the webhook's owner, once. */
+  webhookSecret(): Promise<string>;
 
   addTenant(tenant: { readonly name: string; readonly source: string }): Promise<Tenant>;
   /** Gives the tenant another source address (a password that changed). */
@@ -66,9 +87,28 @@ export interface Store {
 
   schedules(tenant?: string): Promise<readonly MirrorWithSchedule[]>;
   schedule(mirrorId: string): Promise<MirrorSchedule>;
+  /**
+   * Mirrors that are requested, or (unless `requestedOnly`) due, of tenants that are neither paused nor in maintenance:
+   * either those that were `copied` or those that were not. Of each tenant only the first, requested before others and
+   * then in the order in which they are due; the answer is in that order too. Asked twice a second, so with an index.
+   */
+  dueMirrors(filter: {
+    readonly nowMs: number;
+    readonly requestedOnly: boolean;
+    readonly copied: boolean;
+    readonly limit: number;
+  }): Promise<readonly DueMirror[]>;
+  /** Adds tables to `resyncTables` whatever others do meanwhile; answers them all. */
+  addResync(mirrorId: string, tables: readonly string[]): Promise<readonly string[]>;
+  /** Takes tables out of `resyncTables`; those that were added meanwhile stay. */
+  resyncBegun(mirrorId: string, tables: readonly string[]): Promise<void>;
+  /** In one query; null when the mirror is gone. */
+  cycleBasis(mirrorId: string): Promise<CycleBasis | null>;
   saveSchedule(mirrorId: string, change: Partial<Omit<MirrorSchedule, 'mirrorId'>>): Promise<void>;
 
+  /** `NOT_FOUND` when the mirror is gone. */
   beginRun(run: Pick<Run, 'tenant' | 'application' | 'trigger' | 'center'>): Promise<Run>;
+  /** Also of a run that was taken for interrupted meanwhile; `CONFLICT` when it ended otherwise. */
   endRun(
     id: string,
     end: {
@@ -78,14 +118,22 @@ export interface Store {
       readonly bytes: number;
     },
   ): Promise<Run>;
+  /**
+   * Ends runs as `interrupted` that still count as running though whoever ran them is gone: those of one mirror, or all.
+   * Answers them as they are now.
+   */
+  interruptRuns(filter: { readonly tenant?: string; readonly application?: string }): Promise<readonly Run[]>;
   /** Newest first. */
   runs(filter: {
     readonly tenant?: string;
     readonly application?: string;
     readonly limit: number;
   }): Promise<readonly Run[]>;
+  /** The newest run of each mirror that has one, without its report: for status, of all mirrors in one query. */
+  lastRuns(tenant?: string): Promise<readonly LastRun[]>;
   run(id: string): Promise<Run>;
 
+  /** Ids ascend in the order in which events become visible, whichever center adds them. */
   addEvent(event: NewEvent): Promise<CenterEvent>;
   /** Oldest first, those after `afterId`; without it the newest `limit`. */
   events(filter: {
@@ -93,6 +141,12 @@ export interface Store {
     readonly afterId?: number;
     readonly limit: number;
   }): Promise<readonly CenterEvent[]>;
+
+  alertState(mirrorId: string): Promise<AlertState>;
+  /** False when the state is not `from` any more: another center was faster; or the mirror is gone. */
+  saveAlertState(mirrorId: string, from: AlertState, to: AlertState): Promise<boolean>;
+  /** Mirrors that are late by the clock, or that were told to be behind. */
+  alertCandidates(nowMs: number): Promise<readonly AlertCandidate[]>;
 
   /** Answers the secret once; it is not kept. */
   createToken(token: {
@@ -104,6 +158,9 @@ export interface Store {
   tokens(): Promise<readonly ApiToken[]>;
   revokeToken(id: string): Promise<void>;
 
-  /** Removes runs and events older than the retention; cheap when there is nothing to do. */
+  /**
+   * Removes runs and events older than the retention, and tidies up the database. Cheap when there is nothing to do; call
+   * it every few minutes.
+   */
   prune(): Promise<void>;
 }

@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import type { Resource } from './parts.ts';
+import * as schema from './schemas.ts';
+
+const health = z.object({ status: z.string() });
+const openApi = z.record(z.string(), z.unknown());
+
+/** What is asked by those who run the center, not about tenants. */
+export const serviceRoutes: Resource = (api, { store, runner, metrics }) => {
+  api.get(
+    '/healthz',
+    {
+      config: { access: 'open' },
+      schema: { summary: 'The process answers', security: [], response: { 200: health } },
+    },
+    () => ({ status: 'ok' }),
+  );
+  api.get(
+    '/readyz',
+    {
+      config: { access: 'open' },
+      schema: {
+        summary: 'It can work: the database answers, cycles are taken up',
+        security: [],
+        response: { 200: health, 503: health },
+      },
+    },
+    async (_request, reply) => {
+      const database = await store.settings().then(
+        () => true,
+        () => false,
+      );
+      if (!database) return reply.code(503).send({ status: 'the database does not answer' });
+      if (!runner.state().ready) return reply.code(503).send({ status: 'no cycles are taken up' });
+      return reply.send({ status: 'ok' });
+    },
+  );
+  api.get(
+    '/metrics',
+    {
+      config: { access: 'see-all' },
+      schema: { summary: "Metrics in Prometheus' text format", response: schema.answers({ 200: z.string() }) },
+    },
+    async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()),
+  );
+  api.get(
+    '/openapi.json',
+    {
+      config: { access: 'see' },
+      schema: { summary: 'This API as an OpenAPI document', response: schema.answers({ 200: openApi }) },
+    },
+    () => JSON.parse(JSON.stringify(api.swagger())),
+  );
+};
