@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { speilHere } from './support/speil-here.ts';
 import { textOf } from './support/tidy/document-checks.ts';
 import { PROJECT_ROOT, projectFiles } from './support/tidy/project-files.ts';
-import { quotedCommands, workingCommands } from './support/tidy/quoted-commands.ts';
+import { namesIn, quotedCommands, workingCommands } from './support/tidy/quoted-commands.ts';
 
 const project = projectFiles();
 const pages = project.filter(({ path }) => path.endsWith('.md') && path !== 'CHANGELOG.md');
@@ -13,19 +13,16 @@ const scripts: readonly string[] = Object.keys(JSON.parse(textOf(project, 'packa
 
 const helpPages = new Map<string, string | null>();
 
-function help(command: string): string | null {
-  const known = helpPages.get(command);
-  if (known !== undefined) return known;
-  const args = command === '' ? ['--help'] : ['help', command];
-  const { status, stdout } = spawnSync(process.execPath, [join(PROJECT_ROOT, 'bin/speil.js'), ...args], {
-    encoding: 'utf8',
-  });
-  helpPages.set(command, status === 0 ? stdout : null);
-  return status === 0 ? stdout : null;
+const help = (words: readonly string[]): string | null => helpPages.get(words.join(' ')) ?? null;
+
+async function readHelp(words: readonly string[]): Promise<void> {
+  const { code, stdout } = await speilHere(words.length === 0 ? ['--help'] : ['help', ...words]);
+  helpPages.set(words.join(' '), code === 0 ? stdout : null);
 }
 
-test('the commands that README and docs quote exist, with the options that they quote', () => {
+test('the commands that README and docs quote exist, with the options that they quote', async () => {
   const commands = pages.flatMap(quotedCommands);
+  for (const { words } of commands) await readHelp(namesIn(words.slice(words[1] === 'help' ? 2 : 1)));
   assert.deepEqual(
     workingCommands(commands, { scripts, help, exists: (path) => existsSync(join(PROJECT_ROOT, path)) }),
     [],
@@ -43,7 +40,7 @@ test('README quotes the two commands of a newcomer, and CI runs the second word 
 });
 
 test('quoted commands that do not work are found', () => {
-  const text = `Type \`npm run nothing\` or \`speil mirror --sped a b\`; \`speil status\` and \`speil …\` are fine.
+  const text = `Type \`speil center tenant ad x\`, \`npm run nothing\` or \`speil mirror --sped a b\`; \`speil status\` and \`speil …\` are fine.
 \`\`\`sh
 $ npm ci && npm run demo     # speil never
 PGHOST=x npx speil mirror a.db b.db \\
@@ -55,13 +52,23 @@ speil --version
 speil('--what');
 \`\`\`
     npm test`;
-  const helps: Readonly<Record<string, string>> = { '': '--version', mirror: '--every <duration>', status: '' };
-  const known = { scripts: ['demo'], help: (command: string) => helps[command] ?? null, exists: () => false };
+  const helps: Readonly<Record<string, string>> = {
+    '': 'Usage: speil [options] [command]\n--version',
+    mirror: 'Usage: speil mirror [options]\n--every <duration>',
+    status: 'Usage: speil status [options]',
+    'center tenant ad x': 'Usage: speil center tenant [options] [command]\nCommands:\n  add',
+  };
+  const known = {
+    scripts: ['demo'],
+    help: (words: readonly string[]) => helps[words.join(' ')] ?? null,
+    exists: () => false,
+  };
   assert.deepEqual(workingCommands(quotedCommands({ path: 'README.md', text }), known), [
     'README.md: `speil mirror a.db b.db --every 20m --evry`: there is no --evry',
     'README.md: `node demo/gone.ts`: there is no demo/gone.ts',
     'README.md: `speil mirrr --json`: there is no command mirrr',
     'README.md: `npm test`: there is no script test',
+    'README.md: `speil center tenant ad x`: there is no command ad',
     'README.md: `npm run nothing`: there is no script nothing',
     'README.md: `speil mirror --sped a b`: there is no --sped',
   ]);

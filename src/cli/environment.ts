@@ -9,10 +9,17 @@ export interface TextStream {
   readonly rows?: number | undefined;
 }
 
+/** What a command reads when it is told to (`-`), and where it asks whether it should. */
+export interface InputStream extends AsyncIterable<string | Uint8Array> {
+  readonly isTTY?: boolean | undefined;
+}
+
 /** The world around the command line, handed in by `main.ts`. */
 export type Environment = {
   readonly stdout: TextStream;
   readonly stderr: TextStream;
+  /** Absent: there is nobody to ask. */
+  readonly stdin?: InputStream | undefined;
   readonly variables: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly version: string;

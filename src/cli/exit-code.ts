@@ -16,6 +16,7 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
   'NOT_A_DATABASE',
   'SAME_DATABASE',
   'NOT_A_MIRROR',
+  'INSECURE_LISTEN',
 ] as const);
 
 export function exitCodeOf(code: ErrorCode): number {

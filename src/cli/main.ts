@@ -21,6 +21,7 @@ export async function main(): Promise<void> {
 const environmentOf = (typed: readonly string[], signal: AbortSignal): Environment => ({
   stdout: process.stdout,
   stderr: process.stderr,
+  stdin: process.stdin,
   variables: process.env,
   clock: systemClock,
   version: packageVersion(),

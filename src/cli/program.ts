@@ -1,11 +1,14 @@
 import { Command, CommanderError } from 'commander';
 import { errorReport, SpeilError } from '../core/error.ts';
+import { centerCommand } from './commands/center.ts';
+import { clientCommand } from './commands/client.ts';
+import { keysCommand } from './commands/keys.ts';
 import { mirrorCommand } from './commands/mirror.ts';
 import { resyncCommand } from './commands/resync.ts';
 import { statusCommand } from './commands/status.ts';
 import { untrackCommand } from './commands/untrack.ts';
 import { verifyCommand } from './commands/verify.ts';
-import type { Environment } from './environment.ts';
+import type { Environment, TextStream } from './environment.ts';
 import { EXIT_DONE, EXIT_USAGE } from './exit-code.ts';
 import { createOutput } from './output.ts';
 import { examples, type Shell } from './shell.ts';
@@ -24,8 +27,8 @@ export async function runCommandLine(typed: readonly string[], environment: Envi
   });
   if (typed.length === 0) program.outputHelp();
   else
-    await program.parseAsync(helpAsTyped(typed), { from: 'user' }).catch((error: unknown) => {
-      exitCode = refuse(error, typed, environment);
+    await program.parseAsync(helpAsTyped(typed, program), { from: 'user' }).catch((error: unknown) => {
+      exitCode = refuse(error, typed, { program, environment });
     });
   return exitCode;
 }
@@ -37,10 +40,19 @@ function buildProgram(shell: Shell): Command {
     .version(environment.version, '--version', 'print the version')
     .helpOption('-h, --help', 'show this help')
     .helpCommand('help [command]', 'show the help of a command');
-  for (const make of [mirrorCommand, verifyCommand, statusCommand, resyncCommand, untrackCommand]) {
+  for (const make of [
+    mirrorCommand,
+    verifyCommand,
+    statusCommand,
+    resyncCommand,
+    untrackCommand,
+    centerCommand,
+    clientCommand,
+    keysCommand,
+  ]) {
     program.addCommand(make(shell));
   }
-  for (const command of [program, ...program.commands]) quiet(command, environment);
+  quiet(program, environment.stdout);
   return examples(program, EXAMPLES, 'Type `speil help <command>` for its flags and more examples.');
 }
 
@@ -50,39 +62,48 @@ const EXAMPLES: readonly (readonly [string, string])[] = [
   ['speil verify postgres://reader@db/crm crm.db', 'prove that both are equal'],
 ];
 
-/** `help x` for an unknown `x` is taken for `x`, so that the user learns which command is meant. */
-const helpAsTyped = ([first, second, ...rest]: readonly string[]): readonly string[] =>
-  first === 'help' && second !== undefined && !COMMANDS.has(second)
-    ? [second]
-    : [first, second, ...rest].filter((word) => word !== undefined);
+/** `help x y` is `x y --help`; for an unknown `x` it is taken for `x`, so that the user learns which command is meant. */
+function helpAsTyped(typed: readonly string[], program: Command): readonly string[] {
+  const [first, second, ...rest] = typed;
+  if (first !== 'help' || second === undefined) return typed;
+  return commandOf(program, second) === undefined ? [second] : [second, ...rest, '--help'];
+}
 
-/** Commander neither ends the process nor writes errors; help goes to standard output. */
-function quiet(command: Command, { stdout }: Environment): void {
+const commandOf = (parent: Command, name: string): Command | undefined =>
+  parent.commands.find((command) => command.name() === name);
+
+/** Commander neither ends the process nor writes errors; help goes to standard output, that of a group alone too. */
+function quiet(command: Command, stdout: TextStream): void {
   const width = () => Math.min(stdout.columns ?? HELP_WIDTH, HELP_WIDTH);
   command.exitOverride().configureOutput({
     writeOut: (text) => stdout.write(text),
-    writeErr: () => {},
+    writeErr: (text) => stdout.write(text),
+    outputError: () => {},
     getOutHelpWidth: width,
     getErrHelpWidth: width,
     getOutHasColors: () => false,
     getErrHasColors: () => false,
   });
+  for (const below of command.commands) quiet(below, stdout);
 }
 
 /** Help and version end parsing with an error of exit code 0; all others are the user's. */
-function refuse(error: unknown, typed: readonly string[], environment: Environment): number {
-  if (error instanceof CommanderError && error.exitCode === 0) return EXIT_DONE;
+function refuse(
+  error: unknown,
+  typed: readonly string[],
+  { program, environment }: { readonly program: Command; readonly environment: Environment },
+): number {
+  if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help')) return EXIT_DONE;
   const output = createOutput(environment, { json: typed.includes('--json'), quiet: false });
-  output.fail(errorReport(error instanceof CommanderError ? usageError(error, typed) : error));
+  output.fail(errorReport(error instanceof CommanderError ? usageError(error, typed, program) : error));
   return EXIT_USAGE;
 }
 
-function usageError(error: CommanderError, typed: readonly string[]): SpeilError {
+function usageError(error: CommanderError, typed: readonly string[], program: Command): SpeilError {
   const message = withoutArguments(error)
     .replace(/^error: /, '')
     .replaceAll('\n', ' ');
-  const command = typed.find((word) => COMMANDS.has(word));
-  const hint = `Type: speil help${command === undefined ? '' : ` ${command}`}`;
+  const hint = `Type: ${['speil', 'help', ...namesOf(program, typed)].join(' ')}`;
   return new SpeilError('USAGE', message.charAt(0).toUpperCase() + message.slice(1), { hint, cause: error });
 }
 
@@ -90,4 +111,12 @@ function usageError(error: CommanderError, typed: readonly string[]): SpeilError
 const withoutArguments = ({ code, message }: CommanderError): string =>
   code === 'commander.excessArguments' ? message.replace(/(but got \d+):.*$/s, '$1.') : message;
 
-const COMMANDS: ReadonlySet<string> = new Set(['mirror', 'verify', 'status', 'resync', 'untrack']);
+/** The names of the command that was meant, from the outermost in. */
+function namesOf(program: Command, typed: readonly string[]): readonly string[] {
+  let command = program;
+  return typed.filter((word) => {
+    const below = commandOf(command, word);
+    command = below ?? command;
+    return below !== undefined;
+  });
+}

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { SpeilError } from '../core/error.ts';
 import { BATCH_BYTES_MAX, BATCH_BYTES_MIN } from '../core/limits.ts';
+import { isTenantName, TENANT_BYTES_MAX } from '../core/tenant-name.ts';
 import type { SettingKind, SettingValue } from '../runtime/config.ts';
 import { isBatchBytes, parseTableList } from '../task/preferences.ts';
 import { formatCount } from './format.ts';
@@ -70,11 +71,8 @@ export const collectNames = (text: string, before: readonly string[] = []): read
   return [...before, ...names];
 };
 
-/** PostgreSQL cuts names after 63 bytes, and the metadata table of a tenant is called <tenant>_mirroring. */
-const TENANT_BYTES_MAX = 63 - '_mirroring'.length;
-
 export function parseTenant(text: string): string {
-  if (/^[\p{L}_][\p{L}\p{N}_-]{0,39}$/u.test(text) && Buffer.byteLength(text) <= TENANT_BYTES_MAX) return text;
+  if (isTenantName(text)) return text;
   throw new InvalidArgumentError(
     `A tenant is up to 40 letters, digits, _ and - (${TENANT_BYTES_MAX} bytes), and does not begin with a digit.`,
   );

@@ -158,7 +158,7 @@ function fail(
   if (last !== null) return code;
   output.event({ event: 'error', ...error });
   if (code !== EXIT_USAGE) {
-    output.event({ event: 'cycle', status: 'failed', tables: [], error, ...times } satisfies CycleReport);
+    output.event({ event: 'cycle', status: 'failed', tables: [], bytes: 0, error, ...times } satisfies CycleReport);
   }
   return code;
 }

@@ -8,8 +8,8 @@ export type QuotedCommand = { readonly path: string; readonly words: readonly st
 export type KnownCommands = {
   /** Scripts of package.json. */
   readonly scripts: readonly string[];
-  /** What `speil help <command>` prints, the name '' for `speil --help`; null where it has no such command. */
-  readonly help: (command: string) => string | null;
+  /** What `speil help <words>` prints, no words for `speil --help`; null where there is no such command. */
+  readonly help: (words: readonly string[]) => string | null;
   readonly exists: (path: string) => boolean;
 };
 
@@ -57,12 +57,20 @@ function scriptObjection([verb, name = '']: readonly string[], scripts: readonly
 }
 
 function speilObjections(words: readonly string[], { help }: KnownCommands): Findings {
-  const [first = ''] = words;
-  const command = first === 'help' ? (words[1] ?? '') : first;
-  const isCommand = /^[a-z-]+$/.test(command) && !command.startsWith('-');
-  if (!isCommand && /[…<]/.test(command)) return [];
-  const page = help(isCommand ? command : '');
-  if (page === null) return [`there is no command ${command}`];
+  const typed = words[0] === 'help' ? words.slice(1) : words;
+  const names = namesIn(typed);
+  if (names.length === 0 && /[…<]/.test(typed[0] ?? '')) return [];
+  const page = help(names);
+  if (page === null) return [`there is no command ${names[0]}`];
+  const [, path = ''] = /^Usage: speil((?: [a-z-]+)*)/.exec(page) ?? [];
+  const stranger = names[path.split(' ').length - 1];
+  if (stranger !== undefined && /^Commands:$/m.test(page)) return [`there is no command ${stranger}`];
   const flags = words.flatMap((word) => /--[a-z][a-z-]*/.exec(word)?.[0] ?? []);
   return flags.filter((flag) => !new RegExp(`${flag}(?![\\w-])`).test(page)).map((flag) => `there is no ${flag}`);
+}
+
+/** The words at the beginning that may name a command and those within it. */
+export function namesIn(words: readonly string[]): readonly string[] {
+  const end = words.findIndex((word) => !/^[a-z][a-z-]*$/.test(word));
+  return end === -1 ? words : words.slice(0, end);
 }
