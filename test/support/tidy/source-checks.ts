@@ -53,12 +53,12 @@ function objections(from: string, to: string): Findings {
   return KNOWS_NO_DATABASE.includes(layer) ? [`${layer} must not know a database in particular`] : [];
 }
 
-/** `new Date(value)` is arithmetic: only the bare call asks a clock. */
+/** `new Date(value)` is arithmetic: only the bare call asks a clock. A socket's bound on silence is the kernel's business. */
 const CLOCKS: readonly RegExp[] = [
   /\bDate\.now\b/,
   /\bperformance\.(?:now|timeOrigin)\b/,
   /\bprocess\.hrtime\b/,
-  /\bset(?:Timeout|Interval)\b/,
+  /(?<!\bsocket\.)\bset(?:Timeout|Interval)\b/,
   /\bAbortSignal\.timeout\b/,
   /\bMath\.random\b/,
   /\brandomUUID\b/,
