@@ -246,3 +246,25 @@ test('addresses that are none, and those that are not encrypted, are refused', (
   });
   assert.ok(httpExchange({ url: 'http://mirror.example', clock: systemClock, insecure: true }));
 });
+
+test('calls that wait for a connection of others take it over, and have as much time as those', async () => {
+  const clock = new ManualClock();
+  const held: (() => void)[] = [];
+  await using server = await overHttp((incoming, response) => {
+    incoming.resume().on('end', () => held.push(() => response.writeHead(200, ours).end()));
+  });
+  await using exchange = httpExchange({ url: `http://127.0.0.1:${server.port}`, clock });
+  const calls = Array.from({ length: 18 }, () => exchange.send(request, new AbortController().signal));
+  await eventually(() => assert.equal(held.length, 16));
+  clock.advance(CONNECT_WAIT_MS);
+  held.shift()?.();
+  held.shift()?.();
+  await eventually(() => assert.equal(held.length, 16));
+  await eventually(() => assert.equal(clock.sleepers, 16));
+  clock.advance(CONNECT_WAIT_MS);
+  for (const answer of held) answer();
+  assert.deepEqual(
+    (await Promise.all(calls)).map(({ status }) => status),
+    calls.map(() => 200),
+  );
+});

@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
 import { SpeilError } from '../../core/error.ts';
 import { CONNECT_WAIT_MS } from '../../core/limits.ts';
@@ -110,6 +112,9 @@ async function readAnswer(response: IncomingMessage, url: string, hear: () => vo
   return { status: response.statusCode ?? 0, encoding, body };
 }
 
+/** Connections that are made. One that a request left behind may go to the next that waits without another word. */
+const connectedSockets = new WeakSet<Socket>();
+
 /** Ends a request that is not connected in time, or whose server falls silent. */
 class Watch {
   /** Why the request was ended; null when it was not. */
@@ -123,12 +128,18 @@ class Watch {
   constructor(request: ClientRequest, bodyBytes: number) {
     this.#request = request;
     this.#silenceMs = SILENCE_MS + bodyBytes / UPLOAD_BYTES_PER_MS;
-    request.on('socket', (socket) => {
-      if (!socket.connecting && request.reusedSocket) this.#connected = true;
-      else socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => (this.#connected = true));
-    });
+    request.on('socket', (socket) => this.#follow(socket));
     request.on('information', () => this.hear());
     request.on('response', () => this.hear());
+  }
+
+  #follow(socket: Socket): void {
+    this.#connected = connectedSockets.has(socket);
+    if (this.#connected) return;
+    socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => {
+      connectedSockets.add(socket);
+      this.#connected = true;
+    });
   }
 
   hear(): void {
@@ -141,6 +152,7 @@ class Watch {
 
   async run(clock: Clock, display: string): Promise<void> {
     try {
+      await once(this.#request, 'socket', { signal: this.#over.signal });
       await clock.sleep(CONNECT_WAIT_MS, this.#over.signal);
       if (!this.#connected) this.#kill(noConnection(display, CONNECT_WAIT_MS));
       do {
