@@ -53,7 +53,7 @@ function objections(from: string, to: string): Findings {
   return KNOWS_NO_DATABASE.includes(layer) ? [`${layer} must not know a database in particular`] : [];
 }
 
-/** `new Date(value)` is arithmetic: only the bare call asks a clock. A socket's bound on silence is the kernel's business. */
+/** `new Date(value)` is arithmetic: only the bare call asks a clock. A socket's bound on silence is a setting of that connection. */
 const CLOCKS: readonly RegExp[] = [
   /\bDate\.now\b/,
   /\bperformance\.(?:now|timeOrigin)\b/,
