@@ -28,10 +28,14 @@ function parseProgress(text: string, table: PostgresTable): Progress | null {
   } catch {
     // Said below.
   }
-  throw new SpeilError('SCHEMA_CHANGED', `how far the copy of ${TableName.toText(table.schema.table)} is, is unreadable`, {
-    hint: 'Its copy starts again by itself.',
-    recovery: 'repopulate',
-  });
+  throw new SpeilError(
+    'SCHEMA_CHANGED',
+    `how far the copy of ${TableName.toText(table.schema.table)} is, is unreadable`,
+    {
+      hint: 'Its copy starts again by itself.',
+      recovery: 'repopulate',
+    },
+  );
 }
 
 const isProgress = ({ oid, filenode, block, within }: Progress): boolean =>
