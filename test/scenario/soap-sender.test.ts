@@ -4,8 +4,10 @@ import { test } from 'node:test';
 import { verifySignedToken } from '../../src/client/soap/signed-token.ts';
 import { createNonceMemory } from '../../src/client/trust/nonces.ts';
 import { runtime } from '../../src/open.ts';
+import type { Preferences } from '../../src/task/preferences.ts';
+import { column, schemaOf } from '../support/sqlite-mirror.ts';
 import { SoapServer, tablesOf } from '../support/superoffice/soap-server.ts';
-import { type SoapCycle, soapCycle, soapKeys } from '../support/superoffice/soap-task.ts';
+import { type SoapCycle, type SoapTask, soapClientTo, soapCycle, soapKeys } from '../support/superoffice/soap-task.ts';
 import { withDirectory } from '../support/workload.ts';
 
 /** A SQLite source of ours, and a mirror client of somebody else's. */
@@ -30,9 +32,9 @@ class Sending implements AsyncDisposable {
     return made;
   }
 
-  async cycle(more: Parameters<typeof soapCycle>[2] = {}): Promise<SoapCycle> {
+  async cycle(more: Parameters<typeof soapCycle>[2] = {}, task: SoapTask = {}): Promise<SoapCycle> {
     this.server.calls.length = 0;
-    return await soapCycle(this.address, this.server.url, more);
+    return await soapCycle(this.address, this.server.url, more, task);
   }
 
   async completed(more: Parameters<typeof soapCycle>[2] = {}): Promise<SoapCycle> {
@@ -40,6 +42,12 @@ class Sending implements AsyncDisposable {
     assert.equal(cycle.report.status, 'completed', JSON.stringify(cycle.report, null, 1));
     this.same();
     return cycle;
+  }
+
+  /** A cycle that does not concern all tables. */
+  async partly(preferences: Partial<Preferences>): Promise<void> {
+    const { report } = await this.cycle({}, { preferences });
+    assert.equal(report.status, 'completed', JSON.stringify(report, null, 1));
   }
 
   /** Each table of the mirror has the rows of its source, value by value. */
@@ -187,6 +195,58 @@ test('tables that change, come and go; a mirror that was put back, emptied or th
   assert.equal(server.of('Wipe').length, 3);
 });
 
+test('tables that a cycle leaves alone stay in the mirror: their schemas are sent, and nothing else of them', async () => {
+  await using sending = await Sending.open(SHOP);
+  const { server, database } = sending;
+  await sending.completed();
+  const before = new Map([...server.tables].map(([name, { lsn, rows }]) => [name, { lsn, rows: [...rows] }]));
+  const unchanged = (name: string) => {
+    const { lsn, rows } = server.tables.get(name) ?? assert.fail(`${name} was dropped`);
+    assert.deepEqual({ lsn, rows: [...rows] }, before.get(name), name);
+  };
+  database.exec('UPDATE contact SET rank = 77 WHERE id = 1; UPDATE sale SET amount = 7.5; DELETE FROM photo');
+  await sending.partly({ onlyTables: ['contact'] });
+  for (const name of ['sale', 'photo']) unchanged(name);
+  assert.deepEqual(server.rows('contact')['[I:1]'], ['[I:1]', 'Ada', '[I:77]']);
+  await sending.partly({ skipTables: ['photo'], announceOnly: ['photo'] });
+  unchanged('photo');
+  const sent = server.of('RowData').flatMap(({ batches }) => batches.map(({ table }) => table));
+  assert.deepEqual(new Set(sent), new Set(['sale']));
+  await sending.partly({ onlyTables: ['nothing of that name'] });
+  assert.deepEqual(server.order, ['Authenticate', 'TableSchema', 'ReplicationCompleted']);
+  unchanged('photo');
+  await sending.completed();
+  assert.equal(server.of('Wipe').length, 0);
+  await sending.partly({ skipTables: ['photo'] });
+  assert.deepEqual([...server.tables.keys()].toSorted(), ['contact', 'sale']);
+});
+
+test('of tables to be left alone each is sent that the contract has a place for, and none is passed over', async () => {
+  await using sending = await Sending.open(SHOP);
+  await using client = soapClientTo(sending.server.url);
+  const { clientState } = await client.authenticate({ tenant: 'Cust10195', clientState: '' });
+  const id = column('id', 'INTEGER', { nullable: false });
+  const named = (name: string, ...more: readonly ReturnType<typeof column>[]) =>
+    schemaOf([id, ...more], { table: { schema: null, name }, key: [id, ...more].map((each) => each.name) });
+  const alone = [named('Photo'), named('two', column('b', 'INTEGER')), named('sale'), named('SALE')];
+  const leaveAlone = alone.map(({ table }) => table);
+  const request = { clientState, tables: [named('photo')], leaveAlone };
+  const sent = () => tablesOf(sending.server.calls.at(-1)?.args).map(({ name }) => name);
+  await assert.rejects(client.tableSchema({ ...request, leaveAloneSchemas: alone.slice(1) }), {
+    code: 'LOCK_TIMEOUT',
+    message: /Photo cannot be read now/,
+  });
+  assert.deepEqual(sending.server.order, ['Authenticate']);
+  const { tables } = await client.tableSchema({ ...request, leaveAloneSchemas: alone });
+  assert.deepEqual(sent(), ['photo', 'sale']);
+  assert.deepEqual(
+    tables.map(({ table }) => table.name),
+    ['photo'],
+  );
+  await client.tableSchema({ ...request, leaveAlone: [{ schema: null, name: 'sale' }] });
+  assert.deepEqual(sent(), ['photo', 'sale'], 'it is known from the last call');
+});
+
 test('without a valid answer nothing is told of the source', async () => {
   await using sending = await Sending.open(SHOP);
   const { server } = sending;
@@ -300,6 +360,27 @@ test('one table that fails takes no other of the call with it', async () => {
   assert.deepEqual(server.rows('sale')['[I:1]']?.[1], '[F:9.5]');
   server.intercept = () => undefined;
   await sending.completed();
+});
+
+test('a table of which the client says nothing is not taken for one that holds nothing', async () => {
+  await using sending = await Sending.open(SHOP);
+  const { server, database } = sending;
+  await sending.completed();
+  database.exec('UPDATE photo SET bytes = NULL; UPDATE sale SET amount = 9.5');
+  const said = (tables: readonly string[]) => ({
+    IsSuccessful: true,
+    MirrorLSN: {
+      'q2:TableLSN': tables.map((name) => ({ 'q2:LSN': String(server.tables.get(name)?.lsn), 'q2:TableName': name })),
+    },
+  });
+  server.intercept = (operation) => (operation === 'TableSchema' ? said(['contact', 'sale']) : undefined);
+  const { report } = await sending.cycle();
+  const errors = report.tables.flatMap(({ table, error }) => (error === undefined ? [] : [`${table} ${error.code}`]));
+  assert.deepEqual(errors, ['photo CONTRACT_BROKEN']);
+  assert.deepEqual(server.order, ['Authenticate', 'TableSchema', 'RowData']);
+  server.intercept = () => undefined;
+  await sending.completed();
+  assert.equal(server.of('Wipe').length, 0);
 });
 
 test('what the contract cannot carry is the failure of its table, and is named', async () => {

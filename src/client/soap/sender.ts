@@ -109,9 +109,9 @@ class SoapClient implements MirrorClientService, AsyncDisposable {
     const { isSuccessful, mirrorLsn } = answer;
     const refusal = isSuccessful ? null : saidNo('TABLE_FAILED', 'TableSchema', answer);
     if (refusal !== null && mirrorLsn.length === 0) throw refusal;
-    this.#hasFailed = refusal !== null;
     this.#tables = new Map(all.map((table) => [table.name, table]));
     const answered = new Map(mirrorLsn.map(({ tableName, lsn }) => [(tableName ?? '').toLowerCase(), lsn]));
+    this.#hasFailed = refusal !== null || sent.some(({ name }) => !answered.has(name.toLowerCase()));
     return {
       tables: prepared.map((table) =>
         'error' in table ? table : positionOf(table, answered.get(table.name.toLowerCase()), refusal),
@@ -263,13 +263,18 @@ const unknownPosition = (table: TableName): TablePosition => ({
   notes: [],
 });
 
+const unanswered = (table: string): SpeilError =>
+  new SpeilError('CONTRACT_BROKEN', `the mirror client was sent the schema of ${table} and says nothing of the table`, {
+    hint: 'Every table has to be in the answer to TableSchema: -1 for one that holds nothing.',
+  });
+
 /** A client that failed says nothing of the tables that it failed with; of the others it may. */
 const positionOf = (
-  { schema, shapes }: SentTable,
+  { schema, shapes, name }: SentTable,
   lsn: bigint | undefined,
   refusal: SpeilError | null,
 ): TablePosition => ({
   ...unknownPosition(schema.table),
   position: lsn === undefined ? null : BarePosition.fromNumber(lsn, shapes),
-  error: lsn === undefined && refusal !== null ? errorReport(refusal) : null,
+  error: lsn === undefined ? errorReport(refusal ?? unanswered(name)) : null,
 });

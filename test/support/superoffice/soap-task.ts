@@ -2,8 +2,9 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { createSoapClient, type SoapClientOptions } from '../../../src/client/soap/sender.ts';
 import { openSource, runtime } from '../../../src/open.ts';
 import { runTask } from '../../../src/task/mirroring-task.ts';
-import { PREFERENCES_DEFAULT } from '../../../src/task/preferences.ts';
+import { PREFERENCES_DEFAULT, type Preferences } from '../../../src/task/preferences.ts';
 import type { CycleReport, TaskEvent } from '../../../src/task/report.ts';
+import type { Schedule } from '../../../src/task/schedule.ts';
 
 type Pair = { readonly privateKey: KeyObject; readonly publicKey: KeyObject };
 
@@ -28,11 +29,14 @@ export const soapClientTo = (url: string, more: Partial<SoapClientOptions> = {})
     ...more,
   });
 
+export type SoapTask = { readonly preferences?: Partial<Preferences>; readonly schedule?: Schedule };
+
 /** One cycle of a task that remembers nothing, from a source to whatever speaks the contract at the address. */
 export async function soapCycle(
   source: string,
   url: string,
   more: Partial<SoapClientOptions> = {},
+  { preferences = {}, schedule = { kind: 'once' } }: SoapTask = {},
 ): Promise<SoapCycle> {
   const events: TaskEvent[] = [];
   await using opened = await openSource(source);
@@ -44,13 +48,13 @@ export async function soapCycle(
       source: opened,
       client,
       tenant: 'Cust10195',
-      preferences: { ...PREFERENCES_DEFAULT, batchBytes },
+      preferences: { ...PREFERENCES_DEFAULT, ...preferences, batchBytes },
       selection: { schemas: null },
       takeOver: false,
       emit: (event) => events.push(event),
       signal: new AbortController().signal,
     },
-    { kind: 'once' },
+    schedule,
   );
   return { report, events };
 }
