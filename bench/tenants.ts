@@ -102,6 +102,7 @@ const runner = createRunner({
     signingKey: createPrivateKey(keys.center.privatePem),
     dialled: {
       isConnected: () => false,
+      connected: () => [],
       exchange: () => {
         throw new Error('nobody dials in here');
       },

@@ -2,9 +2,11 @@ import type { KeyObject } from 'node:crypto';
 import type { DialledClients } from '../client/dialled/accept.ts';
 import type { Exchange } from '../client/exchange.ts';
 import { httpExchange } from '../client/http/call.ts';
+import { isLoopback } from '../client/http/listen-rule.ts';
 import { createRemoteClient } from '../client/remote-client.ts';
+import { readRsaPublicKey } from '../client/soap/rsa-keys.ts';
 import { createSoapClient } from '../client/soap/sender.ts';
-import { readPublicKey } from '../client/trust/keys.ts';
+import { keyId, readPublicKey } from '../client/trust/keys.ts';
 import type { Clock } from '../core/clock.ts';
 import { SpeilError } from '../core/error.ts';
 import type { MirrorClientService } from '../task/contract.ts';
@@ -24,7 +26,7 @@ export interface CycleClients extends AsyncDisposable {
 export type CycleClientsOptions = {
   /** The center's private key (Ed25519). */
   readonly signingKey: KeyObject;
-  readonly dialled: Pick<DialledClients, 'exchange' | 'isConnected'>;
+  readonly dialled: Pick<DialledClients, 'exchange' | 'isConnected' | 'connected'>;
   /** With what calls of SuperOffice's contract are signed; null when the center has no RSA key. */
   readonly soap?: { readonly signingKey: KeyObject; readonly certificate?: string | undefined } | undefined;
   readonly clock: Clock;
@@ -74,8 +76,19 @@ class Clients implements CycleClients {
     const { tenant, application, publicKey } = mirror;
     const { signingKey, clock } = this.#options;
     const clientPublicKey = readPublicKey(publicKey, 'ed25519');
-    const client = createRemoteClient({ exchange, tenant, application, signingKey, clientPublicKey, clock, signal });
+    const compress = !this.#isOnThisMachine(mirror);
+    const parties = { tenant, application, signingKey, clientPublicKey };
+    const client = createRemoteClient({ exchange, ...parties, clock, signal, compress });
     return { client, [Symbol.asyncDispose]: leave };
+  }
+
+  /** Compressing costs more than it spares where no network lies between. */
+  #isOnThisMachine({ transport, application, publicKey }: Mirror): boolean {
+    if (transport.kind !== 'dialled') return isLoopback(new URL(transport.url).hostname);
+    const id = keyId(readPublicKey(publicKey));
+    return this.#options.dialled
+      .connected()
+      .some((there) => there.application === application && there.keyId === id && isLoopback(there.remoteAddress));
   }
 
   #soap(mirror: Mirror, url: string, tenant: Pick<Tenant, 'preferences'>, signal: AbortSignal): CycleClient {
@@ -86,7 +99,7 @@ class Clients implements CycleClients {
       tenant: mirror.tenant,
       application: mirror.application,
       ...soap,
-      clientPublicKey: readPublicKey(mirror.publicKey, 'rsa'),
+      clientPublicKey: readRsaPublicKey(mirror.publicKey),
       clock,
       batchBytes: tenant.preferences.batchBytes,
       ca,

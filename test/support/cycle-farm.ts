@@ -196,7 +196,7 @@ function farmRunner(
 const farmClients = (folder: string): CycleClients =>
   createCycleClients({
     signingKey: createPrivateKey(keysOf(folder, 'center').privatePem),
-    dialled: { isConnected: () => false, exchange: () => assertNone() },
+    dialled: { isConnected: () => false, exchange: () => assertNone(), connected: () => [] },
     clock: runtime.clock,
   });
 

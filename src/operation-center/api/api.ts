@@ -1,5 +1,5 @@
 import swagger from '@fastify/swagger';
-import fastify from 'fastify';
+import fastify, { type FastifyReply } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { SpeilError } from '../../core/error.ts';
 import { guardRoutes } from './access.ts';
@@ -13,19 +13,23 @@ import { settingsRoutes } from './settings.ts';
 import { statusRoutes } from './status.ts';
 import { tenantRoutes } from './tenants.ts';
 import { tokenRoutes } from './tokens.ts';
+import { Waits } from './waits.ts';
 
 /** The largest body there is names every table of a source of 5,000. */
 export const BODY_BYTES_MAX = 1_000_000;
 /** A request that takes longer to arrive is of somebody who only holds the connection. */
 const REQUEST_MS_MAX = 60_000;
 
-const RESOURCES: readonly Resource[] = [
+/** A name of 200 characters, each of which may take twelve in a path. Longer ones the schemas would refuse too. */
+const PARAMETER_BYTES_MAX = 2_400;
+
+const resources = (waits: Waits): readonly Resource[] => [
   serviceRoutes,
   tenantRoutes,
-  mirrorRoutes,
+  mirrorRoutes(waits),
   runRoutes,
   statusRoutes,
-  eventRoutes,
+  eventRoutes(waits),
   settingsRoutes,
   tokenRoutes,
 ];
@@ -44,7 +48,7 @@ export async function createCenterApi(parts: ApiParts): Promise<Api> {
   });
   guardRoutes(api, parts);
   logRequests(api, parts);
-  for (const resource of RESOURCES) resource(api, parts);
+  for (const resource of resources(new Waits())) resource(api, parts);
   await api.ready();
   return api;
 }
@@ -56,8 +60,9 @@ function newServer(parts: ApiParts): Api {
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_MS_MAX,
     forceCloseConnections: true,
-    routerOptions: { ignoreTrailingSlash: true },
-  } as const;
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAMETER_BYTES_MAX },
+    frameworkErrors: (_error: unknown, _request: unknown, reply: FastifyReply) => void answerWith(reply, notAPath()),
+  };
   const server = parts.tls === null ? fastify(options) : fastify({ ...options, https: parts.tls });
   const api = server as unknown as Api;
   api.setValidatorCompiler(validatorCompiler);
@@ -66,6 +71,11 @@ function newServer(parts: ApiParts): Api {
   api.setNotFoundHandler((_request, reply) => answerWith(reply, noRoute()));
   return api;
 }
+
+const notAPath = (): SpeilError =>
+  new SpeilError('USAGE', 'the path of the request cannot be read', {
+    hint: 'GET /openapi.json names those there are; write names in them percent-encoded.',
+  });
 
 const noRoute = (): SpeilError =>
   new SpeilError('NOT_FOUND', 'there is no such path or method', { hint: 'GET /openapi.json names those there are.' });

@@ -5,13 +5,14 @@ import type { Store } from '../store.ts';
 import { callerOf, demandVisible } from './access.ts';
 import { closedSignal, demandGoingOn, type Resource } from './parts.ts';
 import * as schema from './schemas.ts';
+import type { Waits } from './waits.ts';
 
 const EVENTS_DEFAULT = 100;
 const EVENTS_MAX = 1_000;
 /** Events come from any center that shares the database, so it is asked again, this often, by whoever follows. */
 const LOOK_AGAIN_MS = 500;
 
-export const eventRoutes: Resource = (api, parts) => {
+export const eventRoutes = (waits: Waits): Resource => (api, parts) => {
   const { store, clock, ending } = parts;
   api.get(
     '/v1/events',
@@ -41,6 +42,7 @@ export const eventRoutes: Resource = (api, parts) => {
         ...(tenant === undefined ? {} : { tenant }),
         ...(after === undefined ? {} : { afterId: after }),
       };
+      using _wait = waitSeconds > 0 ? waits.begin(caller) : null;
       const signal = AbortSignal.any([ending, closedSignal(reply.raw)]);
       const events = await waitForEvents(store, clock, filter, { waitMs: waitSeconds * 1000, signal });
       if (events.length === 0 && waitSeconds > 0) demandGoingOn(parts);

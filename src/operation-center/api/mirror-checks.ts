@@ -1,14 +1,15 @@
 import { isLoopback } from '../../client/http/listen-rule.ts';
+import { readRsaPublicKey } from '../../client/soap/rsa-keys.ts';
 import { readPublicKey } from '../../client/trust/keys.ts';
 import { SpeilError } from '../../core/error.ts';
 import type { ClientTransport } from '../model.ts';
 
 /**
- * The key as PEM of the public part. Throws `USAGE` for what is no public key, or not of the kind that the transport's
+ * The key as PEM of the public part; an RSA key may come in .NET’s XML. Throws `USAGE` for what is no public key, or not of the kind that the transport's
  * proof needs; never repeats it, since it may be a private one.
  */
 export const checkPublicKey = (pem: string, { kind }: ClientTransport): string =>
-  readPublicKey(pem, kind === 'soap' ? 'rsa' : 'ed25519')
+  (kind === 'soap' ? readRsaPublicKey(pem) : readPublicKey(pem, 'ed25519'))
     .export({ type: 'spki', format: 'pem' })
     .toString();
 

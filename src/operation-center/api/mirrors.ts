@@ -2,16 +2,19 @@ import { z } from 'zod';
 import { SpeilError } from '../../core/error.ts';
 import type { Mirror } from '../model.ts';
 import { EVERY_MS_DEFAULT } from '../schedule.ts';
+import { callerOf } from './access.ts';
 import { checkPublicKey, checkTransport } from './mirror-checks.ts';
 import type { Api, ApiParts, Resource } from './parts.ts';
 import { closedSignal, demandGoingOn, withoutUndefined } from './parts.ts';
 import { viewOf } from './run-view.ts';
 import * as schema from './schemas.ts';
+import type { Waits } from './waits.ts';
 
-export const mirrorRoutes: Resource = (api, parts) => {
+export const mirrorRoutes = (waits: Waits): Resource => (api, parts) => {
   collection(api, parts);
   one(api, parts);
   work(api, parts);
+  nextRun(api, parts, waits);
 };
 
 function collection(api: Api, parts: ApiParts): void {
@@ -108,7 +111,7 @@ function one(api: Api, parts: ApiParts): void {
 }
 
 function work(api: Api, parts: ApiParts): void {
-  const { store, runner, ending } = parts;
+  const { store, runner } = parts;
   api.post(
     '/v1/tenants/:tenant/mirrors/:application/run',
     {
@@ -125,30 +128,6 @@ function work(api: Api, parts: ApiParts): void {
       return reply.code(202).send(await runner.requestRun(mirror.id));
     },
   );
-  api.get(
-    '/v1/tenants/:tenant/mirrors/:application/next-run',
-    {
-      config: { access: 'see' },
-      schema: {
-        summary: 'The first run that began after another and has ended; null when there is none yet',
-        params: schema.mirrorParams,
-        querystring: z.strictObject({ after: z.string().max(100).optional(), waitSeconds: schema.waitSeconds }),
-        response: schema.answers({ 200: schema.run.nullable() }),
-      },
-    },
-    async ({ params, query }, reply) => {
-      const mirror = await store.mirror(params.tenant, params.application);
-      const signal = AbortSignal.any([ending, closedSignal(reply.raw)]);
-      const wait = { afterRunId: query.after ?? null, waitMs: query.waitSeconds * 1000, signal };
-      const found = await runner.waitForRun(mirror.id, wait).catch((error: unknown) => {
-        if (signal.aborted) return null;
-        throw error;
-      });
-      if (found !== null) return viewOf(found);
-      demandGoingOn(parts);
-      return null;
-    },
-  );
   api.post(
     '/v1/tenants/:tenant/mirrors/:application/resync',
     {
@@ -163,6 +142,36 @@ function work(api: Api, parts: ApiParts): void {
     async ({ params, body }, reply) => {
       const mirror = await store.mirror(params.tenant, params.application);
       return reply.code(202).send({ tables: await store.addResync(mirror.id, body.tables) });
+    },
+  );
+}
+
+function nextRun(api: Api, parts: ApiParts, waits: Waits): void {
+  const { store, runner, ending } = parts;
+  api.get(
+    '/v1/tenants/:tenant/mirrors/:application/next-run',
+    {
+      config: { access: 'see' },
+      schema: {
+        summary: 'The first run that began after another and has ended; null when there is none yet',
+        params: schema.mirrorParams,
+        querystring: z.strictObject({ after: z.string().max(100).optional(), waitSeconds: schema.waitSeconds }),
+        response: schema.answers({ 200: schema.run.nullable() }),
+      },
+    },
+    async (request, reply) => {
+      const { params, query } = request;
+      const mirror = await store.mirror(params.tenant, params.application);
+      using _wait = query.waitSeconds > 0 ? waits.begin(callerOf(request)) : null;
+      const signal = AbortSignal.any([ending, closedSignal(reply.raw)]);
+      const wait = { afterRunId: query.after ?? null, waitMs: query.waitSeconds * 1000, signal };
+      const found = await runner.waitForRun(mirror.id, wait).catch((error: unknown) => {
+        if (signal.aborted) return null;
+        throw error;
+      });
+      if (found !== null) return viewOf(found);
+      demandGoingOn(parts);
+      return null;
     },
   );
 }

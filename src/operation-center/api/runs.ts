@@ -17,7 +17,7 @@ export const runRoutes: Resource = (api, { store }) => {
         summary: "A tenant's runs, newest first",
         params: schema.tenantParams,
         querystring: z.strictObject({
-          application: z.string().max(200).optional(),
+          application: schema.someName.optional(),
           limit: schema.limitOf(RUNS_DEFAULT, RUNS_MAX),
         }),
         response: schema.answers({ 200: schema.list(schema.runSummary) }),

@@ -19,6 +19,10 @@ const TABLES_MAX = 5_000;
 export const list = <T extends z.ZodType>(item: T): z.ZodType<readonly z.output<T>[], readonly z.input<T>[]> =>
   z.array(item) as unknown as z.ZodType<readonly z.output<T>[], readonly z.input<T>[]>;
 
+/** Neither NUL, which no database keeps, nor what a terminal would obey when the name is shown. */
+const PRINTABLE = /^\P{Cc}*$/u;
+const NOT_PRINTABLE = 'no control characters';
+
 export const tenantName = z
   .string()
   .max(40)
@@ -26,15 +30,16 @@ export const tenantName = z
   .describe('Name of the tenant; its metadata table is <tenant>_mirroring.');
 export const applicationName = z
   .string()
-  .regex(/^[\p{L}\p{N}_][\p{L}\p{N}_.-]{0,62}$/u, 'up to 63 letters, digits, _, . and -')
+  .regex(/^[A-Za-z0-9._-]{1,100}$/, 'up to 100 letters, digits, _, . and -')
   .describe('Name of the application, as its client is started with.');
 export const sourceAddress = z
   .string()
   .min(1)
   .max(ADDRESS_CHARACTERS_MAX)
+  .regex(PRINTABLE, NOT_PRINTABLE)
   .describe('postgres://… or sqlite:<path>, with its password. Kept encrypted, and never answered.');
-const tableNames = z.array(z.string().trim().min(1).max(TABLE_CHARACTERS_MAX)).max(TABLES_MAX);
-export const publicKey = z.string().max(PEM_CHARACTERS_MAX).describe("The application's public key as PEM.");
+const tableNames = z.array(z.string().trim().min(1).max(TABLE_CHARACTERS_MAX).regex(PRINTABLE, NOT_PRINTABLE)).max(TABLES_MAX);
+export const publicKey = z.string().max(PEM_CHARACTERS_MAX).describe("The application's public key as PEM; an RSA key also as the XML that .NET writes.");
 export const everyMs = z.int().min(EVERY_MS_MIN).max(EVERY_MS_MAX).describe('From cycle to cycle, in milliseconds.');
 
 const clientUrl = z.string().max(ADDRESS_CHARACTERS_MAX).describe('https://… of the client.');
@@ -45,7 +50,7 @@ export const transport = z.discriminatedUnion('kind', [
 ]);
 
 // What may be in a path or a query. Names that no tenant can have are looked up like others, and are not there.
-const someName = z.string().min(1).max(200);
+export const someName = z.string().min(1).max(200).regex(PRINTABLE, NOT_PRINTABLE);
 export const tenantParams = z.strictObject({ tenant: someName });
 export const mirrorParams = z.strictObject({ tenant: someName, application: someName });
 export const idParams = z.strictObject({ id: someName });

@@ -75,12 +75,17 @@ function checkTimezone(timezone: string): void {
   try {
     new Intl.DateTimeFormat('en', { timeZone: timezone });
   } catch (cause) {
-    throw new SpeilError('USAGE', 'there is no such time zone', { hint: 'Write it as Europe/Oslo or UTC.', cause });
+    throw new SpeilError('USAGE', `there is no time zone ${JSON.stringify(timezone)}`, { hint: 'Write it as Europe/Oslo or UTC.', cause });
   }
 }
 
 function checkWebhook(webhook: string, insecure: boolean): void {
   const url = URL.parse(webhook);
+  if (url !== null && (url.username !== '' || url.password !== '')) {
+    throw new SpeilError('USAGE', 'the webhook has a user name or password in it, which cannot be sent', {
+      hint: 'Leave it out: messages are signed. A secret may be part of the path.',
+    });
+  }
   const fits = url?.protocol === 'https:' || (url?.protocol === 'http:' && (insecure || isLoopback(url.hostname)));
   if (!fits) {
     throw new SpeilError('USAGE', 'the webhook is not a URL of https', {

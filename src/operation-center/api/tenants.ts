@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { parseLocation } from '../../database/parse-location.ts';
 import type { TenantPreferences } from '../model.ts';
@@ -37,8 +38,8 @@ function collection(api: Api, { store }: ApiParts): void {
       },
     },
     async ({ body }, reply) => {
-      parseLocation(body.source);
-      return reply.code(201).send(await store.addTenant(body));
+      const source = wherever(body.source);
+      return reply.code(201).send(await store.addTenant({ name: body.name, source }));
     },
   );
 }
@@ -79,8 +80,7 @@ function one(api: Api, { store }: ApiParts): void {
       },
     },
     async ({ params, body }) => {
-      parseLocation(body.source);
-      return await store.saveSource(params.tenant, body.source);
+      return await store.saveSource(params.tenant, wherever(body.source));
     },
   );
 }
@@ -114,6 +114,12 @@ function switches(api: Api, { store }: ApiParts): void {
   );
 }
 
+/** The same file whatever folder the center is started from: paths count from where it runs now. Throws as `parseLocation`. */
+function wherever(source: string): string {
+  const location = parseLocation(source);
+  return location.kind === 'sqlite' ? `sqlite:${resolve(location.path)}` : source;
+}
+
 const preferencesAnswer = schema.preferences.extend({
   announced: schema
     .list(z.string())
@@ -140,8 +146,7 @@ function preferences(api: Api, { store }: ApiParts): void {
       const { params, body } = request;
       if (body.blockedTables !== undefined) demandOperator(callerOf(request));
       const before = await store.tenant(params.tenant);
-      const changed = { ...before.preferences, ...withoutUndefined(body) };
-      const after = await store.saveTenant(params.tenant, { preferences: changed });
+      const after = await store.saveTenant(params.tenant, { preferences: withoutUndefined(body) });
       return { ...after.preferences, announced: newlyLeftOut(before.preferences, after.preferences) };
     },
   );

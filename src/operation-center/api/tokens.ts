@@ -39,7 +39,7 @@ export const tokenRoutes: Resource = (api, { store }) => {
       config: { access: 'operate' },
       schema: {
         summary: 'Makes an API token',
-        body: z.strictObject({ role, tenant: z.string().min(1).max(200).nullable().default(null) }),
+        body: z.strictObject({ role, tenant: schema.someName.nullable().default(null) }),
         response: schema.answers({ 201: newToken }),
       },
     },
