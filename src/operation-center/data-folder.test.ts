@@ -65,3 +65,15 @@ test("the operator's token is kept while the store knows it, and made anew when 
   assert.notEqual(read(), first);
   assert.equal((await center.store.findToken(read()))?.role, 'operator');
 });
+
+test('a key that was lost is not made anew in silence: mirror clients trust its other half', () => {
+  const path = join(parent, 'lost');
+  openDataFolder(path);
+  const published = readFileSync(join(path, 'center.pub'), 'utf8');
+  rmSync(join(path, 'center.key'));
+  assert.throws(() => openDataFolder(path), { code: 'USAGE', message: /center\.key is not there/, hint: /center\.pub/ });
+  assert.equal(readFileSync(join(path, 'center.pub'), 'utf8'), published);
+  rmSync(join(path, 'center.pub'));
+  openDataFolder(path);
+  assert.notEqual(readFileSync(join(path, 'center.pub'), 'utf8'), published);
+});

@@ -40,14 +40,21 @@ export function openDataFolder(path: string): DataFolder {
 function keyIn(folder: string, name: string, kind: KeyKind): KeyObject {
   const file = join(folder, `${name}.key`);
   const kept = readIfThere(file);
+  const publicFile = join(folder, `${name}.pub`);
+  if (kept === null && readIfThere(publicFile) !== null) throw lostKey(folder, name);
   const pem = kept ?? createKeyPair(kind).privatePem;
   const key = kept === null ? createPrivateKey(pem) : readPrivateKey(pem, kind);
   if (kept === null) writePrivate(file, pem);
   const publicPem = createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString();
-  const publicFile = join(folder, `${name}.pub`);
   if (readIfThere(publicFile) !== publicPem) writeFileSync(publicFile, publicPem, { mode: 0o644 });
   return key;
 }
+
+/** Another key would be made in silence, and every mirror client would refuse the center from then on. */
+const lostKey = (folder: string, name: string): SpeilError =>
+  new SpeilError('USAGE', `${join(folder, `${name}.key`)} is not there, though its other half ${name}.pub is`, {
+    hint: `Put it back from a backup. When it is lost: remove ${join(folder, `${name}.pub`)}, start again, and give the new one to every mirror client.`,
+  });
 
 /**
  * Sees that `operator.token` holds a token that the store knows: at the first start, and when the database was thrown

@@ -55,3 +55,12 @@ test('an object that holds itself is cut off', () => {
   log.info({ loop }, 'round');
   assert.match(lines.join(''), /…/);
 });
+
+test('on a terminal nothing that is logged begins a line of its own or commands the terminal', () => {
+  const { lines, log } = logged('words');
+  log.warn({ application: 'a\n01:00:00 b', from: '\u001b[2J' }, 'refused a client: \u001b]0;x\u0007\r\nerror: y');
+  assert.equal(lines.length, 1);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is the point
+  assert.doesNotMatch(lines[0]?.slice(0, -1) ?? '', /[\u0000-\u001f\u007f-\u009f]/);
+  assert.ok(lines[0]?.includes(String.raw`refused a client: \x1b]0;x\x07`));
+});

@@ -42,13 +42,20 @@ function wordsLog({ write, clock, redact }: CenterLogOptions): CenterLog {
     const time = new Date(clock.now()).toISOString().slice(11, 19);
     const who = [tenant, application].filter((part) => typeof part === 'string').join('/');
     const more = Object.entries(run === undefined ? rest : { ...rest, run }).map(([name, value]) => word(name, value));
-    write(`${[time, level, who, redact(message), ...more].filter((part) => part !== '').join(' ')}\n`);
+    write(`${onePiece([time, level, who, redact(message), ...more].filter((part) => part !== '').join(' '))}\n`);
   };
   return { info: line(''), warn: line('warning:'), error: line('error:') };
 }
 
 const word = (name: string, value: unknown): string =>
   `${name}=${typeof value === 'string' ? oneLine(value) : JSON.stringify(value)}`;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
+
+/** What others named themselves neither begins a line of its own nor says anything to the terminal. */
+const onePiece = (text: string): string =>
+  text.replace(CONTROL, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
 
 const oneLine = (text: string): string => (/[\s"]/.test(text) ? JSON.stringify(text) : text);
 

@@ -122,17 +122,19 @@ for (const kind of ['pglite', 'postgres'] as const) {
 
 test('centers that claim at once never claim two of a tenant', async () => {
   await using opened = await open('postgres', 3);
-  const mirrors = Array.from({ length: 60 }, (_, index) => cycle(`m${index}`, `tenant${index % 6}`));
+  // Those of a tenant lie side by side: whoever skips what another has locked finds the next of the same tenant.
+  const mirrors = Array.from({ length: 60 }, (_, index) => cycle(`m${index}`, `tenant${Math.floor(index / 10)}`));
   await Promise.all(opened.queues.map((queue) => queue.offer(mirrors)));
-  const done: string[] = [];
-  for (let round = 0; round < 10; round++) {
+  const done = new Set<string>();
+  for (let round = 0; round < 60 && done.size < mirrors.length; round++) {
     const claims = (await Promise.all(opened.queues.map((queue) => queue.claim(places(2))))).flat();
     assert.equal(new Set(claims.map(({ tenant }) => tenant)).size, claims.length);
-    assert.equal(claims.length, 6);
-    done.push(...claims.map(({ mirrorId }) => mirrorId));
-    for (const claim of claims) await first(opened.queues).release(claim);
+    for (const claim of claims) {
+      done.add(claim.mirrorId);
+      await first(opened.queues).release(claim);
+    }
   }
-  assert.equal(new Set(done).size, 60);
+  assert.equal(done.size, 60);
 });
 
 test('a center that begins with PGlite finds nothing claimed: nobody else had it', async () => {

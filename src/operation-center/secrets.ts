@@ -163,6 +163,6 @@ const otherKey = (origin: string, keyId: string, known: readonly string[]): Spei
     'CENTER_DATABASE_FAILED',
     `the secrets in the center's database were encrypted with key ${keyId}, and ${origin} holds ${known.join(' and ')}`,
     {
-      hint: `Put back the key that was there before. Centers that share a database need the same key: give each the same file, or ${KEY_VARIABLE}.`,
+      hint: `Put back the key that was there before. When it is lost, so are the source addresses: begin with a new database, and add the tenants and mirrors again; the mirrors go on from where they are. Centers that share a database need the same key: give each the same file, or ${KEY_VARIABLE}.`,
     },
   );

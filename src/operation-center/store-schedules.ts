@@ -1,8 +1,9 @@
+import type { SpeilError } from '../core/error.ts';
 import { sourcePurpose } from './key-check.ts';
 import type { MirrorSchedule } from './model.ts';
 import type { CycleBasis, DueMirror, MirrorWithSchedule, Store } from './store.ts';
 import { MIRROR_COLUMNS, mirrorOf, noMirrorById } from './store-mirrors.ts';
-import { assignments, json, numberOrNull, queryList, type StoredRow, type StoreParts } from './store-sql.ts';
+import { assignments, conflict, json, numberOrNull, queryList, type StoredRow, type StoreParts } from './store-sql.ts';
 import { tenantOf } from './store-tenants.ts';
 
 const SCHEDULE_COLUMNS =
@@ -82,6 +83,9 @@ async function saveSchedule(
   if (saved.length === 0) throw noMirrorById(mirrorId);
 }
 
+/** Names that may wait to be copied again when further ones are asked for: as many as a source of 5,000 tables has. */
+const RESYNC_MAX = 5_000;
+
 const ADDED = `resync_tables || coalesce(
   (SELECT jsonb_agg(name ORDER BY place) FROM jsonb_array_elements($2::jsonb) WITH ORDINALITY AS asked (name, place)
    WHERE NOT resync_tables @> name), '[]')`;
@@ -97,13 +101,20 @@ async function changeResync(
   becomes: string,
   tables: readonly string[],
 ): Promise<readonly string[]> {
+  const mayGrow = becomes === ADDED ? `AND jsonb_array_length(resync_tables) < ${RESYNC_MAX}` : '';
   const [row] = await database.query(
-    `UPDATE speil_center.schedule SET resync_tables = ${becomes} WHERE mirror_id = $1 RETURNING resync_tables`,
+    `UPDATE speil_center.schedule SET resync_tables = ${becomes} WHERE mirror_id = $1 ${mayGrow} RETURNING resync_tables`,
     [mirrorId, json([...new Set(tables)])],
   );
-  if (row === undefined) throw noMirrorById(mirrorId);
+  if (row === undefined) {
+    const there = await database.query('SELECT 1 FROM speil_center.schedule WHERE mirror_id = $1', [mirrorId]);
+    throw there.length === 0 ? noMirrorById(mirrorId) : tooManyToCopy();
+  }
   return row['resync_tables'] as readonly string[];
 }
+
+const tooManyToCopy = (): SpeilError =>
+  conflict(`${RESYNC_MAX} tables wait already to be copied again`, 'Ask again once a cycle has begun to.');
 
 /**
  * Each half goes along `schedule_due` and stops at its limit; for each row `schedule_tenant` says which mirror is its

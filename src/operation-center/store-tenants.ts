@@ -95,13 +95,11 @@ async function saveTenant(
   change: Parameters<Store['saveTenant']>[1],
 ): Promise<Tenant> {
   const { paused, maintenance, preferences } = change;
-  const columns = { paused, maintenance, preferences: preferences === undefined ? undefined : json(preferences) };
-  const { text, values } = assignments(columns, 1);
+  const { text, values } = assignments({ paused, maintenance }, 2);
   const [row] = await parts.database.query(
-    text === ''
-      ? `SELECT ${COLUMNS} FROM speil_center.tenant WHERE name = $1`
-      : `UPDATE speil_center.tenant SET ${text} WHERE name = $1 RETURNING ${COLUMNS}`,
-    [name, ...values],
+    `UPDATE speil_center.tenant SET preferences = preferences || $2::jsonb ${text === '' ? '' : `, ${text}`}
+     WHERE name = $1 RETURNING ${COLUMNS}`,
+    [name, json(preferences ?? {}), ...values],
   );
   return row === undefined ? await noTenant(parts, name) : tenantOf(row);
 }

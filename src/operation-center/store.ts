@@ -70,9 +70,10 @@ export interface Store {
   tenant(name: string): Promise<Tenant>;
   /** The address with its secrets, for the one who opens it. */
   source(tenant: string): Promise<string>;
+  /** Of the preferences only those that are named change, whatever others change meanwhile. */
   saveTenant(
     name: string,
-    change: { readonly paused?: boolean; readonly maintenance?: boolean; readonly preferences?: TenantPreferences },
+    change: { readonly paused?: boolean; readonly maintenance?: boolean; readonly preferences?: Partial<TenantPreferences> },
   ): Promise<Tenant>;
   /** Removes the tenant, its mirrors, runs, events and tokens from the center. The mirrors stay as they are. */
   removeTenant(name: string): Promise<void>;
@@ -98,7 +99,7 @@ export interface Store {
     readonly copied: boolean;
     readonly limit: number;
   }): Promise<readonly DueMirror[]>;
-  /** Adds tables to `resyncTables` whatever others do meanwhile; answers them all. */
+  /** Adds tables to `resyncTables` whatever others do meanwhile; answers them all. `CONFLICT` when very many wait already. */
   addResync(mirrorId: string, tables: readonly string[]): Promise<readonly string[]>;
   /** Takes tables out of `resyncTables`; those that were added meanwhile stay. */
   resyncBegun(mirrorId: string, tables: readonly string[]): Promise<void>;

@@ -192,3 +192,31 @@ test('maintenance that begins during a cycle ends it before its next wipe, and n
   assert.equal(wiped.length, 2, 'the copy that was interrupted went on');
   await farm.assertEqual('acme');
 });
+
+test('a copy that was asked for and interrupted is gone on with, not begun again', async () => {
+  const wiped: string[] = [];
+  let whenWiped = async () => {};
+  await using farm = await openFarm({
+    hooks: {
+      onWipe: async (table) => {
+        wiped.push(table.name);
+        await whenWiped();
+      },
+    },
+  });
+  const mirror = await farm.addTenant('acme', PERSON + LOG);
+  const runner = await farm.startRunner('center-1');
+  await farm.runsOf('acme', 1);
+  wiped.length = 0;
+  whenWiped = async () => void (await farm.store.saveTenant('acme', { maintenance: true }));
+  await farm.store.addResync(mirror.id, ['person', 'log']);
+  assert.equal((await runNow(runner, mirror)).status, 'interrupted');
+  const [begun] = wiped;
+  const left = ['log', 'person'].filter((name) => name !== begun);
+  assert.deepEqual((await farm.store.schedule(mirror.id)).resyncTables, left);
+  whenWiped = async () => {};
+  await farm.store.saveTenant('acme', { maintenance: false });
+  await farm.runsOf('acme', 3);
+  assert.deepEqual(wiped.toSorted(), ['log', 'person']);
+  await farm.assertEqual('acme');
+});

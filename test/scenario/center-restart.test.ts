@@ -24,7 +24,7 @@ test('a center’s database that is thrown away costs nothing but its history: m
   await farm.assertEqual('acme');
 });
 
-test('a center that ends hands over what it was doing, and its next one goes on, also with PGlite', async () => {
+test('a center that ends or is killed leaves what it was doing to the next one, also with PGlite', async () => {
   using directory = withDirectory('speil-farm-');
   const sql = 'CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT)';
   {
@@ -46,8 +46,16 @@ test('a center that ends hands over what it was doing, and its next one goes on,
   await using farm = await CycleFarm.open({ folder: directory.path });
   const { id } = await farm.store.mirror('acme', APPLICATION);
   await farm.store.saveMirror(id, { transport: { kind: 'http', url: farm.clientUrl } });
+  await farm.store.beginRun({ tenant: 'acme', application: APPLICATION, trigger: 'schedule', center: 'killed' });
   await farm.startRunner('after');
-  const [, run] = await farm.runsOf('acme', 2);
-  assert.deepEqual([run?.status, run?.center], ['completed', 'after']);
+  const runs = await farm.runsOf('acme', 3);
+  assert.deepEqual(
+    runs.map(({ status, center }) => [status, center]),
+    [
+      ['interrupted', 'before'],
+      ['interrupted', 'killed'],
+      ['completed', 'after'],
+    ],
+  );
   await farm.assertEqual('acme');
 });
