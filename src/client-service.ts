@@ -2,7 +2,7 @@ import { createCallHandler, errorAnswer, type TrustingCallHandler } from './clie
 import { type DialEvent, dialCenter } from './client/dialled/dial.ts';
 import { CALL_BYTES_MAX_DEFAULT } from './client/dialled/limits.ts';
 import type { ProxySettings } from './client/dialled/proxy.ts';
-import type { CallHandler, CallRequest } from './client/exchange.ts';
+import type { CallHandler } from './client/exchange.ts';
 import { type HookContext, type Hooks, type NoticeKind, timedResolve } from './client/hooks.ts';
 import { type CallServer, serveCalls } from './client/http/serve.ts';
 import { type Refusal, tellFewRefusals } from './client/refusal-log.ts';
@@ -10,10 +10,9 @@ import { type KeyTexts, readServiceKeys, type ServiceKeys } from './client/servi
 import { createSoapReceiver, type SoapReceiver } from './client/soap/receiver.ts';
 import { createTenantMirrors, type PooledMirrors } from './client/tenants/create.ts';
 import { trustRefused } from './client/trust/refusal.ts';
-import { decodeError } from './client/wire/messages.ts';
 import type { WipeMode } from './client/write-batches.ts';
-import { errorReport } from './core/error.ts';
-import { isFull, openMirror, provisionMirror, runtime, thisProcess } from './open.ts';
+import { SpeilError } from './core/error.ts';
+import { isFull, openMirror, provisionMirror, refuseTemplate, runtime, thisProcess } from './open.ts';
 import { BUILD } from './runtime/build.ts';
 
 /** What a mirror client tells while it serves. */
@@ -61,7 +60,7 @@ export type ConnectClientOptions = ClientServiceOptions & {
 
 /**
  * Listens for the calls of mirroring tasks, and writes the mirrors of all tenants. Disposing ends it: calls that run are
- * answered first. Throws `USAGE` for keys that do not fit, `INSECURE_LISTEN` for an address that others reach without TLS.
+ * answered first. Throws `USAGE` for keys or addresses that do not fit, `INSECURE_LISTEN` for an address that others reach without TLS.
  */
 export async function serveClient(options: ServeClientOptions): Promise<CallServer> {
   const { listen, tls, insecure, soap = false, application, onEvent } = options;
@@ -115,6 +114,8 @@ export async function connectClient(options: ConnectClientOptions): Promise<void
 }
 
 function openMirrors(options: ClientServiceOptions): PooledMirrors {
+  refuseTemplate(options.mirror);
+  if (options.application === '') throw namelessApplication();
   return createTenantMirrors({
     template: options.mirror,
     open: openMirror,
@@ -125,6 +126,11 @@ function openMirrors(options: ClientServiceOptions): PooledMirrors {
     resolveMirror: timedResolve(options.hooks?.resolveMirror, runtime.clock, noticing(options)),
   });
 }
+
+const namelessApplication = (): SpeilError =>
+  new SpeilError('USAGE', 'the application has no name', {
+    hint: '--application takes the name under which the center has this client.',
+  });
 
 const noticing =
   ({ onEvent }: ClientServiceOptions) =>
@@ -154,7 +160,7 @@ function nativeHandler(
 ): CallHandler | TrustingCallHandler {
   if (native === null) return async () => errorAnswer(trustRefused('token', 'this mirror client speaks SOAP only'));
   const { refused, ...shared } = sharedOptions(options, mirrors);
-  const handler = createCallHandler({
+  return createCallHandler({
     ...shared,
     key: native,
     trusted,
@@ -162,12 +168,6 @@ function nativeHandler(
       if (tenant === null && error !== null) refused(error);
     },
   });
-  const refusal: TrustingCallHandler['refusal'] = async (call, token) => {
-    const answer = await handler.refusal(call, token);
-    if (answer !== null) refused(errorReport(decodeError(answer.body)));
-    return answer;
-  };
-  return Object.assign((request: CallRequest) => handler(request), { refusal });
 }
 
 /** Null when SuperOffice's contract is not spoken. */

@@ -12,7 +12,7 @@ import { type Check, Checks, failed } from './client/validate/check.ts';
 import { callChecks, centerChecks } from './client/validate/reach.ts';
 import { SpeilError } from './core/error.ts';
 import { fillTemplate, hasTenantPlaceholder } from './database/location-template.ts';
-import { missingForProvision, openMirror, provisionedTenants, runtime } from './open.ts';
+import { missingForProvision, openMirror, provisionedTenants, refuseTemplate, runtime } from './open.ts';
 import { BUILD } from './runtime/build.ts';
 
 export type { Check } from './client/validate/check.ts';
@@ -101,6 +101,7 @@ function judgeListen(
 const MIRRORS_LOOKED_AT_MAX = 20;
 
 async function judgeMirror(template: string): Promise<string> {
+  refuseTemplate(template);
   const perTenant = hasTenantPlaceholder(template);
   const tenants = perTenant ? await provisionedTenants(template) : [];
   for (const tenant of tenants.slice(0, MIRRORS_LOOKED_AT_MAX)) await judgeOne(fillTemplate(template, tenant), tenant);
@@ -110,6 +111,7 @@ async function judgeMirror(template: string): Promise<string> {
   }
   const grant = await missingForProvision(fillTemplate(template, 'tenant'));
   if (grant === null) return `${tenants.length} tenants have one; new ones can be made`;
+  if (!perTenant) throw failed('PRIVILEGE_MISSING', 'the mirror is not there, and cannot be made', grant);
   if (tenants.length > 0) return `${tenants.length} tenants have one; new ones cannot be made here without ${grant}`;
   throw failed('PRIVILEGE_MISSING', 'mirrors of new tenants cannot be made', grant);
 }
@@ -134,7 +136,7 @@ async function judgeOne(address: string, tenant: string): Promise<void> {
 async function publicChecks(checks: Checks, url: string, { ca }: ValidateClientOptions): Promise<void> {
   const parsed = URL.parse(url.endsWith('/') ? url : `${url}/`);
   if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
-    checks.fail('url', { message: 'the address of this client is none', hint: '--url https://mirror.example.com' });
+    checks.fail('url', { message: 'this is no address of a mirror client', hint: '--url https://mirror.example.com' });
     return;
   }
   await callChecks(checks, { url: parsed, ca: ca?.(), clock: runtime.clock });
@@ -156,6 +158,9 @@ async function dialChecks(
   if (keys?.native == null) return checks.notChecked(['key'], 'there is no key to prove');
   await checks.run('key', () => dialOnce(options, center, keys));
 }
+
+const UNKNOWN_THERE =
+  'Has the center this application’s name and public key? There: speil center mirror add <tenant> --application <name> --public-key app.pub --dialled';
 
 /** Goes through the proof of both sides, and hangs up. */
 async function dialOnce(options: ValidateClientOptions, center: string, keys: ServiceKeys): Promise<string> {
@@ -185,7 +190,7 @@ async function dialOnce(options: ValidateClientOptions, center: string, keys: Se
     if (event.event === 'connected') return `both sides proved themselves; the center’s key is ${event.keyId}`;
     if (event.event === 'connecting') throw new Error('that is no outcome');
     const { code, message, hint } = event.error;
-    throw failed(code, message, hint ?? '');
+    throw failed(code, message, message.startsWith('the other side refused') ? UNKNOWN_THERE : (hint ?? ''));
   } finally {
     end.abort();
     await dialling.catch(() => undefined);

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { SpeilError } from './core/error.ts';
+import { fillTemplate, refuseOtherPlaceholders } from './database/location-template.ts';
 import type { MirrorDatabase, MirrorHolder } from './database/mirror-database.ts';
 import { parseLocation } from './database/parse-location.ts';
 import { openPostgresMirror } from './database/postgres/mirror.ts';
@@ -44,6 +45,12 @@ export async function provisionMirror(address: string): Promise<void> {
   const location = parseLocation(address);
   if (location.kind === 'postgres') await provisionPostgres(location, runtime);
   else await provisionSqlite(location);
+}
+
+/** Throws `USAGE` for an address that no tenant's mirror could have. Connects to nothing. */
+export function refuseTemplate(template: string): void {
+  refuseOtherPlaceholders(template);
+  parseLocation(fillTemplate(template, 'tenant'));
 }
 
 /** SQLSTATE `too_many_connections`: of the server, the database or the role. */

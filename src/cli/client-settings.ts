@@ -26,7 +26,7 @@ export const MIRROR_OPTION =
 export const serviceCommand = (name: string, description: string): Command =>
   withJson(newCommand(name, description))
     .requiredOption('--mirror <address>', MIRROR_OPTION)
-    .requiredOption('--application <name>', 'name under which the center has this client')
+    .requiredOption('--application <name>', 'name under which the center has this client', parseApplication)
     .requiredOption('--key <file>', 'private key of the application; with --soap an RSA key as well', collectFiles)
     .requiredOption('--trust <file>', 'public key of a center that may call; may be repeated', collectFiles)
     .option('--hooks <file>', 'module (.ts or .js) with functions that are called along the way');
@@ -35,6 +35,11 @@ export const withLimits = (command: Command): Command =>
   command
     .option('--wipe <how>', 'copy again behind the scenes (shadow) or in the table itself (in-place)', parseWipe)
     .option('--call-bytes-max <bytes>', 'largest call that is taken (default: 128 MiB)', parseCallBytes);
+
+function parseApplication(text: string): string {
+  if (text.trim() !== '') return text;
+  throw new InvalidArgumentError('It is the name under which the center has this client.');
+}
 
 function collectFiles(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, text];

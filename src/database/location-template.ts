@@ -1,9 +1,19 @@
+import { SpeilError } from '../core/error.ts';
 import { isTenantName } from '../core/tenant-name.ts';
 
 /** Stands for the tenant in an address that is meant for many. */
 export const TENANT_PLACEHOLDER = '{tenant}';
 
 export const hasTenantPlaceholder = (template: string): boolean => template.includes(TENANT_PLACEHOLDER);
+
+/** Throws `USAGE` for what looks like the placeholder and is not: every tenant would get the same database. */
+export function refuseOtherPlaceholders(template: string): void {
+  const other = /\{[^{}]*\}?|[<%$[(]+tenant[>%\])]*/i.exec(template.replaceAll(TENANT_PLACEHOLDER, ''))?.[0];
+  if (other === undefined) return;
+  throw new SpeilError('USAGE', `the address of the mirrors has ${other} in it, which stands for nothing`, {
+    hint: `Write ${TENANT_PLACEHOLDER} where the name of the tenant belongs.`,
+  });
+}
 
 /** The address of one tenant's database. In a URL the name is encoded. */
 export function fillTemplate(template: string, tenant: string): string {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
@@ -126,4 +126,37 @@ test('a mirror that cannot be made is found, with what to grant', async () => {
   assert.equal((await found({ mirror: server.url('X').replace(/X$/, 'validated_{tenant}') }))['mirror']?.ok, true);
   assert.equal((await found({ mirror: server.url('validated_acme') }))['mirror']?.ok, true);
   failsWith((await found({ mirror: server.url('validated_acme', 'nobody-here') }))['mirror'], /nobody-here/);
+});
+
+test('an address that would be everybody’s or nobody’s mirror is told before anything is served', async () => {
+  using directory = withDirectory();
+  writeFileSync(directory.file('a-file'), '');
+  for (const name of ['{Tenant}', '<tenant>', '{tenant', '%TENANT%', '$tenant', '{customer}/{tenant}']) {
+    failsWith(
+      (await found({ mirror: `sqlite:${directory.file(name)}.db` }))['mirror'],
+      /stands for nothing.*\{tenant\}/s,
+    );
+  }
+  for (const name of ['{tenant}.db', 'one.db', '{tenant}/x.db']) {
+    failsWith(
+      (await found({ mirror: `sqlite:${directory.file('a-file')}/${name}` }))['mirror'],
+      /is a file, not a folder/,
+    );
+  }
+  for (const mirror of ['mysql://here/{tenant}', 'mirrors', 'sqlite:mirrors/{Tenant}.db']) {
+    const listen = { host: '127.0.0.1', port: 0 };
+    await assert.rejects(serveClient({ ...keys(), mirror, application: 'my-app', listen }), { name: 'SpeilError' });
+    failsWith((await found({ mirror }))['mirror'], /./);
+  }
+});
+
+test('a client without a name is not served', async () => {
+  const listen = { host: '127.0.0.1', port: 0 };
+  const serving = serveClient({ ...keys(), mirror: nowhere, application: '', listen });
+  await assert.rejects(serving, { code: 'USAGE', hint: /--application/ });
+});
+
+test('an application that the center does not know is told how it gets known', async () => {
+  await using dialled = await TestCenter.start({ center, publicKeysOf: async () => [stranger.publicPem] });
+  failsWith((await found({ center: dialled.url }))['key'], /the other side refused.*speil center mirror add/s);
 });

@@ -25,6 +25,12 @@ function assertEcho(answer: CallAnswer, body: Uint8Array): void {
   assert.ok(Buffer.from(answer.body).equals(body), 'the answer is the body of the call');
 }
 
+const assertNeverLost = ({ center }: DialledPair): void =>
+  assert.deepEqual(
+    center.events.map(({ event }) => event),
+    ['client-connected'],
+  );
+
 test('calls of every size go through the connection that the client dialled, and come as they were sent', async () => {
   await using pair = await DialledPair.start();
   for (const bytes of [0, 1, 262_143, 262_144, 262_145, 3_000_000]) {
@@ -112,21 +118,29 @@ test('a call that nobody waits for any more ends at once, wherever it is, and ma
   await held.came(CALLS_OPEN_MAX + 1);
   held.letGo();
   assertEcho(await later, Buffer.from('z'));
+  assertNeverLost(pair);
 });
 
-test('a call that is cancelled while its body is on its way is not begun', async () => {
+test('a call that is cancelled before it is sent, or while its body is on its way, is not begun', async () => {
   const held = new HeldHandler();
   await using pair = await DialledPair.start({ handler: held.handle });
   const stop = new AbortController();
   const large = pair.exchange.send(aCall(Buffer.alloc(40_000_000)), stop.signal);
+  const behind = new AbortController();
+  const unsent = pair.exchange.send(aCall(Buffer.from('unsent')), behind.signal);
+  behind.abort(new Error('enough'));
+  await assert.rejects(unsent, /enough/);
   const small = pair.exchange.send(aCall(Buffer.from('small')), never);
   await held.came(1);
   stop.abort(new Error('enough'));
   await assert.rejects(large, /enough/);
+  const last = pair.exchange.send(aCall(Buffer.from('last')), never);
+  await held.came(2);
   held.letGo();
-  await small;
+  assertEcho(await small, Buffer.from('small'));
+  assertEcho(await last, Buffer.from('last'));
   await eventually(() => assert.equal(pair.center.clients.connected()[0]?.callsOpen, 0));
-  assert.equal(held.calls.length, 1);
+  assertNeverLost(pair);
 });
 
 test('what a handler throws is an answer', async () => {

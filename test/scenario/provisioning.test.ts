@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { createTenantMirrors, type PooledMirrors } from '../../src/client/tenants/create.ts';
 import type { MirrorDatabase } from '../../src/database/mirror-database.ts';
 import {
+  isFull,
   missingForProvision,
   openMirror,
   provisionedTenants,
@@ -21,6 +22,7 @@ const pool = (template: string): PooledMirrors =>
     template,
     open: openMirror,
     provision: provisionMirror,
+    isFull,
     holder: thisProcess,
     clock: runtime.clock,
   });
@@ -57,6 +59,24 @@ test('PostgreSQL: ten first calls at once, of ten tenants too, make each databas
   await Promise.all(times(10, (index) => mirrors.use(`t${index}`, '', makeMetadata)));
   assert.deepEqual(await databases(), ['first_acme', ...times(10, (index) => `first_t${index}`)]);
   assert.deepEqual(await provisionedTenants(template), ['acme', ...times(10, (index) => `t${index}`)]);
+});
+
+test('PostgreSQL: a login with few connections serves many tenants, a few at a time', async () => {
+  const { server, template, databases } = await postgresTemplate('few', 'few_maker');
+  await server.sql('postgres', 'CREATE ROLE few_maker LOGIN CREATEDB CONNECTION LIMIT 3');
+  await using mirrors = pool(template);
+  for (let round = 0; round < 2; round++) {
+    await Promise.all(times(8, (index) => mirrors.use(`t${index}`, '', makeMetadata)));
+    assert.ok(mirrors.openCount <= 3);
+  }
+  assert.equal((await databases()).length, 8);
+});
+
+test('PostgreSQL: when others have all connections, the call says so at once', async () => {
+  const { server, template } = await postgresTemplate('none', 'none_maker');
+  await server.sql('postgres', 'CREATE ROLE none_maker LOGIN CREATEDB CONNECTION LIMIT 0');
+  await using mirrors = pool(template);
+  await assert.rejects(mirrors.use('acme', '', makeMetadata), { code: 'UNREACHABLE', recovery: 'retry' });
 });
 
 test('PostgreSQL: two processes that make the same database at the same time both find it', async () => {

@@ -23,6 +23,8 @@ test('speil keys create writes both halves, the private one for its owner only, 
   assert.deepEqual(readdirSync(path).toSorted(), ['app.key', 'app.pub']);
   assert.equal((await speilHere(['keys', 'create', file('x.pub')])).code, 2);
   assert.equal((await speilHere(['keys', 'create', file('no/such/folder.key')])).code, 2);
+  const inFile = await speilHere(['keys', 'create', file('app.pub/x.key')]);
+  assert.deepEqual([inFile.code, /is a file, not a folder/.test(inFile.stderr)], [2, true]);
 });
 
 test('speil keys show names a key alike by both its halves, and never shows it', async () => {

@@ -62,13 +62,22 @@ function refuseExisting(path: string): void {
   });
 }
 
+const NO_FOLDER = 'Is the folder there?';
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ['EACCES', 'This user may not write there: name a file in another folder.'],
+  ['EPERM', 'This user may not write there: name a file in another folder.'],
+  ['EROFS', 'Nothing can be written there: name a file in another folder.'],
+  ['ENOSPC', 'The disk is full.'],
+  ['ENOTDIR', 'A part of the path is a file, not a folder.'],
+]);
+
 function write(path: string, text: string, mode: number): void {
   try {
     writeFileSync(path, text, { flag: 'wx', mode });
     chmodSync(path, mode);
   } catch (cause) {
     const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
-    throw new SpeilError('USAGE', `${path} cannot be written (${why}).`, { hint: 'Is the folder there?', cause });
+    throw new SpeilError('USAGE', `${path} cannot be written (${why}).`, { hint: HINTS.get(why) ?? NO_FOLDER, cause });
   }
 }
 

@@ -107,7 +107,7 @@ const UNPROVED = {
 /** What went wrong inside is for our own log. */
 const wordsOf = ({ code, message, hint }: ErrorReport): string => {
   if (code === 'INTERNAL') return 'the mirror client failed; its log says how (INTERNAL)';
-  return `${message}${hint === null ? '' : `. ${hint}`} (${code})`;
+  return `${message}${hint === null ? '' : `${message.endsWith('.') ? '' : '.'} ${hint}`} (${code})`;
 };
 
 async function authenticate(

@@ -151,6 +151,34 @@ test('at most so many are open: the one that rested longest is closed first, and
   await Promise.all(busy);
 });
 
+test('a server that takes no more has fewer mirrors open at once, and is asked for more after a while', async () => {
+  using directory = withDirectory();
+  const refused = new Error('there are no more connections');
+  let room = 2;
+  let asked = 0;
+  await using mirrors: PooledMirrors = pool(`sqlite:${directory.file('{tenant}.db')}`, {
+    idleMs: 1_000,
+    isFull: (error) => error === refused,
+    open: (address, options) => {
+      if (mirrors.openCount < room) return openMirror(address, options);
+      asked++;
+      return Promise.reject(refused);
+    },
+  });
+  for (const tenant of ['a', 'b', 'c', 'd', 'e']) await mirrors.use(tenant, '', makeMetadata);
+  assert.deepEqual([mirrors.openCount, asked], [2, 1]);
+  room = 4;
+  await eventually(() => assert.equal(mirrors.openCount, 0));
+  const slow = gate();
+  const calls = ['a', 'b', 'c', 'd'].map((tenant) => mirrors.use(tenant, '', slow.work));
+  try {
+    await eventually(() => assert.equal(mirrors.openCount, 4));
+  } finally {
+    slow.open();
+  }
+  await Promise.all(calls);
+});
+
 test('two tenants cannot share one database, neither now nor later', async () => {
   using directory = withDirectory();
   const template = `sqlite:${directory.file('all.db')}`;
