@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { type ClientsEvent, createDialledClients, type DialledClients } from './client/dialled/accept.ts';
 import { refuseInsecureListen } from './client/http/listen-rule.ts';
 import { SpeilError } from './core/error.ts';
@@ -64,7 +66,7 @@ export async function startCenter(options: CenterOptions): Promise<Center> {
   const folder = openDataFolder(options.data);
   const log = logOf(options);
   await using parts = new AsyncDisposableStack();
-  const { database, store } = await openStore(options, folder, parts);
+  const { database, store } = await openStore(options, folder, parts, log);
   const tokenFile = await keepOperatorToken(folder, store);
   const alerts = parts.use(createAlerts({ store, clock, random, log }));
   const dialled = dialledClients(folder, store, log, (application) => runner.clientConnected(application));
@@ -112,9 +114,11 @@ export async function startCenter(options: CenterOptions): Promise<Center> {
   };
 }
 
-async function openStore(options: CenterOptions, folder: DataFolder, parts: AsyncDisposableStack) {
+async function openStore(options: CenterOptions, folder: DataFolder, parts: AsyncDisposableStack, log: CenterLog) {
   const secrets = openSecrets({ file: options.secretFile, environment: options.secret, dataFolder: folder.path });
   const location = options.database === undefined ? { dataFolder: folder.path } : { address: options.database };
+  const isNew = options.database === undefined && !existsSync(join(folder.path, 'database'));
+  log.info({ data: folder.path }, isNew ? 'making the database of a new center: this takes some seconds' : 'starting');
   const database = parts.use(await openCenterDatabase(location, { now: runtime.clock.now }));
   await prepareSecrets(database, secrets);
   return { database, store: createStore(database, { ...runtime, secrets }) };

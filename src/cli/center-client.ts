@@ -4,6 +4,7 @@ import { ERROR_CODES, type ErrorCode, SpeilError } from '../core/error.ts';
 import type { FailureAnswer } from '../operation-center/api/schemas.ts';
 import type { Environment } from './environment.ts';
 import type { Output } from './output.ts';
+import { printable } from './text.ts';
 
 export const CENTER_DEFAULT = 'http://127.0.0.1:8500';
 /** Where `speil center serve --data center/` puts it. */
@@ -87,7 +88,7 @@ export async function patiently<T>(
       return await ask();
     } catch (error) {
       if (!isPassing(error)) throw error;
-      if (!told) output.say(`${error.message}; asking again until it is back`);
+      if (!told) output.say(`${printable(error.message)}; asking again until it is back`);
       await environment.clock.sleep(ASK_AGAIN_MS, environment.signal);
     }
   }

@@ -1,11 +1,14 @@
 import { SpeilError } from '../core/error.ts';
 
-/** The driver's failure as one of the center's. The message is the server's own: it names objects, never values. */
-export function databaseError(error: unknown, display: string): SpeilError {
+/**
+ * The driver's failure as one of the center's. The message is the server's own: it names objects, never values. `otherwise` is
+ * the hint where nothing better is known.
+ */
+export function databaseError(error: unknown, display: string, otherwise = 'It is tried again.'): SpeilError {
   if (error instanceof SpeilError) return error;
   return new SpeilError('CENTER_DATABASE_FAILED', `The operation center's database ${display}: ${reason(error)}`, {
     recovery: 'retry',
-    hint: HINTS.find(([pattern]) => pattern.test(`${codeOf(error)} ${reason(error)}`))?.[1] ?? 'It is tried again.',
+    hint: HINTS.find(([pattern]) => pattern.test(`${codeOf(error)} ${reason(error)}`))?.[1] ?? otherwise,
     cause: error,
   });
 }

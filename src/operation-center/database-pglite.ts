@@ -33,9 +33,12 @@ export async function openPGlite(folder: string, { now }: { readonly now: () => 
     stack.move();
     return new PGliteDatabase(pglite, path, lock);
   } catch (error) {
-    throw databaseError(error, path);
+    throw databaseError(error, path, notOpened(path));
   }
 }
+
+const notOpened = (path: string): string =>
+  `A power cut may have damaged it. Remove ${path}, start again, and add tenants and mirrors: the mirrors go on from where they are. On a server it would survive: --database postgres://…`;
 
 /** Made beside its place and then renamed: an end in the middle leaves nothing that looks like a database. */
 async function make(path: string): Promise<void> {

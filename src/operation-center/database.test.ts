@@ -168,6 +168,14 @@ test('a server that restarts costs a statement at most, and one that is away is 
   );
 });
 
+test('a database that a power cut damaged is told with the way out', async () => {
+  using folder = temporaryFolder();
+  await prepareCenterDatabase(folder.path);
+  writeFileSync(join(folder.path, 'database/global/pg_control'), Buffer.alloc(8_192));
+  const opened = openCenterDatabase({ dataFolder: folder.path }, { now });
+  await failsWith(opened, 'CENTER_DATABASE_FAILED', /Remove .*database, start again, and add tenants/);
+});
+
 test('an address of another kind is refused', async () => {
   await failsWith(openCenterDatabase({ address: 'sqlite:center.db' }, { now }), 'USAGE', /center\.db/, /postgres:/);
 });

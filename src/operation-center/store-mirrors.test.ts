@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { overBothDatabases } from '../../test/support/center-database.ts';
+import { NOON_MS, overBothDatabases } from '../../test/support/center-database.ts';
 import { SpeilError } from '../core/error.ts';
 import type { NewMirror } from './store.ts';
 
@@ -154,6 +154,39 @@ overBothDatabases((opened) => {
       ...resyncTables.slice(20),
       '"odd", name',
     ]);
+  });
+
+  test('what a wrong clock left due far ahead is due within its interval again, at its place in it', async () => {
+    await addTenants('acme');
+    const { everyMs } = newMirror('acme');
+    const [tomorrow, soon] = [
+      await add('acme', 'a', NOON_MS + 100 * everyMs + 5_000),
+      await add('acme', 'b', NOON_MS + everyMs),
+    ];
+    await store().saveSchedule(tomorrow, { lastCompletedAtMs: NOON_MS + 99 * everyMs });
+    await store().prune();
+    const { dueAtMs, lastCompletedAtMs } = await store().schedule(tomorrow);
+    assert.deepEqual([dueAtMs, lastCompletedAtMs], [NOON_MS + 5_000, NOON_MS]);
+    assert.equal((await store().schedule(soon)).dueAtMs, NOON_MS + everyMs);
+  });
+
+  test('a mirror that gets a shorter interval does not wait for the end of the longer one', async () => {
+    await addTenants('acme');
+    const id = await add('acme', 'app', NOON_MS + 100_000);
+    await store().saveMirror(id, { everyMs: 600_000 });
+    assert.equal((await store().schedule(id)).dueAtMs, NOON_MS + 100_000);
+    await store().saveMirror(id, { everyMs: 10_000 });
+    assert.equal((await store().schedule(id)).dueAtMs, NOON_MS + 10_000);
+  });
+
+  test('whoever asks for tables again and again does not fill the database', async () => {
+    await addTenants('acme');
+    const id = await add('acme', 'app', 5);
+    const names = (from: number) => Array.from({ length: 5_000 }, (_, index) => `t${from + index}`);
+    assert.equal((await store().addResync(id, names(0))).length, 5_000);
+    await failsWith(store().addResync(id, ['one more']), 'CONFLICT', /5000 tables wait already/);
+    await store().resyncBegun(id, names(0));
+    assert.deepEqual(await store().addResync(id, ['one more']), ['one more']);
   });
 
   test('due are the first of each tenant, requested before others, in the order of their times', async () => {

@@ -91,12 +91,12 @@ async function addMirror(parts: StoreParts, mirror: NewMirror, dueAtMs: number):
   if (there.length === 0) return await noTenant(parts, tenant);
   throw conflict(
     `${tenant} has a mirror for ${application} already`,
-    `speil center mirror list ${tenant} shows it; change it, or remove it first.`,
+    `speil center mirror list ${tenant} shows it; speil center mirror change ${tenant} --application ${application} … changes it.`,
   );
 }
 
 async function saveMirror(
-  { database }: StoreParts,
+  { database, clock }: StoreParts,
   id: string,
   { publicKey, transport, everyMs }: Parameters<Store['saveMirror']>[1],
 ): Promise<Mirror> {
@@ -111,8 +111,12 @@ async function saveMirror(
     [id, ...values],
   );
   if (row === undefined) throw noMirrorById(id);
+  if (everyMs !== undefined) await database.query(SOONER, [id, clock.now() + everyMs]);
   return mirrorOf(row);
 }
+
+const SOONER =
+  'UPDATE speil_center.schedule SET due_at_ms = $2::bigint WHERE mirror_id = $1 AND due_at_ms > $2::bigint';
 
 async function noMirror(parts: StoreParts, tenant: string, application: string): Promise<never> {
   const rows = await parts.database.query(

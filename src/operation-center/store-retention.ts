@@ -20,6 +20,7 @@ export function retentionStore(parts: StoreParts): Pick<Store, 'prune'> {
       const oldest = new Date(parts.clock.now() - KEPT_MS).toISOString();
       await inSlices(parts, PRUNE_RUNS, oldest);
       await inSlices(parts, PRUNE_EVENTS, oldest);
+      await parts.database.query(RETIME, [parts.clock.now()]);
       await parts.database.tidyUp();
     },
   };
@@ -31,6 +32,20 @@ async function inSlices({ database }: StoreParts, statement: string, oldest: str
     if (Number(removed?.['count']) < SLICE) return;
   }
 }
+
+/** Clocks of centers that share the database may differ by this. */
+const CLOCKS_DIFFER_MS = 60_000;
+
+/**
+ * No mirror is due later than an interval from now: it was made so by a clock that was wrong. It keeps its place within the
+ * interval, so that those of a center do not all become due together.
+ */
+const RETIME = `
+UPDATE speil_center.schedule SET due_at_ms = $1::bigint + (due_at_ms - $1::bigint) % every_ms,
+  last_completed_at_ms = least(last_completed_at_ms, $1::bigint)
+FROM speil_center.mirror
+WHERE mirror.id = mirror_id AND due_at_ms > $1::bigint + every_ms + ${CLOCKS_DIFFER_MS}
+RETURNING mirror_id`;
 
 /** The last run of a mirror stays: status shows it, also of a mirror that is paused for long. */
 const PRUNE_RUNS = `

@@ -71,6 +71,20 @@ overBothDatabases((opened) => {
     assert.equal((await store().tenant('globex')).paused, false);
   });
 
+  test('preferences that two change at the same time are both kept', async () => {
+    await store().addTenant({ name: 'acme', source: SOURCE });
+    await Promise.all([
+      store().saveTenant('acme', { preferences: { skipTables: ['log'] } }),
+      store().saveTenant('acme', { preferences: { blockedTables: ['credential'] } }),
+      store().saveTenant('acme', { preferences: { batchBytes: 5_000 } }),
+    ]);
+    assert.deepEqual((await store().tenant('acme')).preferences, {
+      batchBytes: 5_000,
+      skipTables: ['log'],
+      blockedTables: ['credential'],
+    });
+  });
+
   test('a tenant that is not there is told with those that are', async () => {
     await failsWith(store().tenant('acme'), 'NOT_FOUND', /no tenant acme\n.*speil center tenant add/);
     for (let index = 10; index < 22; index++) await store().addTenant({ name: `t${index}`, source: SOURCE });

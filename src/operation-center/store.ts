@@ -73,12 +73,17 @@ export interface Store {
   /** Of the preferences only those that are named change, whatever others change meanwhile. */
   saveTenant(
     name: string,
-    change: { readonly paused?: boolean; readonly maintenance?: boolean; readonly preferences?: Partial<TenantPreferences> },
+    change: {
+      readonly paused?: boolean;
+      readonly maintenance?: boolean;
+      readonly preferences?: Partial<TenantPreferences>;
+    },
   ): Promise<Tenant>;
   /** Removes the tenant, its mirrors, runs, events and tokens from the center. The mirrors stay as they are. */
   removeTenant(name: string): Promise<void>;
 
   addMirror(mirror: NewMirror, dueAtMs: number): Promise<Mirror>;
+  /** With a shorter interval the next cycle is due within it. */
   saveMirror(id: string, change: Partial<Pick<Mirror, 'publicKey' | 'transport' | 'everyMs'>>): Promise<Mirror>;
   removeMirror(id: string): Promise<void>;
   mirrors(tenant?: string): Promise<readonly Mirror[]>;
@@ -160,7 +165,7 @@ export interface Store {
   revokeToken(id: string): Promise<void>;
 
   /**
-   * Removes runs and events older than the retention, and tidies up the database. Cheap when there is nothing to do; call
+   * Removes runs and events older than the retention, sets right what a wrong clock left due far ahead, and tidies up the database. Cheap when there is nothing to do; call
    * it every few minutes.
    */
   prune(): Promise<void>;

@@ -208,6 +208,40 @@ test('a token is rotated: the new one works, the old one does not', async () => 
   assert.match(again.stderr, /cannot be made, or is there already/);
 });
 
+test('a token that is not made leaves no empty file, and the next attempt may take its name', async () => {
+  const create = ['token', 'create', '--role', 'tenant', '--out', file('made.token')];
+  assert.match((await type([...create, '--tenant', 'none'])).stderr, /no tenant none/);
+  assert.ok(!existsSync(file('made.token')));
+  await typed(...create, '--tenant', 'acme');
+  assert.equal(statSync(file('made.token')).mode & 0o777, 0o600);
+  await type([...create, '--tenant', 'acme']);
+  await typed('status', 'acme', '--token-file', file('made.token'));
+});
+
+test('a mirror gets another key, client and interval; what is not named stays', async () => {
+  await typed('tenant', 'add', 'moving', '--source', `sqlite:${file('none.db')}`);
+  await typed('tenant', 'pause', 'moving');
+  const which = ['moving', '--application', 'my-app'];
+  await typed('mirror', 'add', ...which, '--public-key', file('app.pub'), '--dialled', '--every', '1h');
+  const changed = await typed('mirror', 'change', ...which, '--every', '5m', '--json');
+  assert.deepEqual([changed.events[0]?.['transport'], changed.events[0]?.['everyMs']], [{ kind: 'dialled' }, 300_000]);
+  writeFileSync(file('next.pub'), createKeyPair('ed25519').publicPem);
+  const moved = await typed('mirror', 'change', ...which, '--public-key', file('next.pub'), '--client', client.url);
+  assert.equal(moved.stdout, `The mirror of moving for my-app: ${client.url}, every 5 min 00 s.\n`);
+  const [mirror] = (await typed('mirror', 'list', 'moving', '--json')).events;
+  assert.equal(mirror?.['publicKey'], readFileSync(file('next.pub'), 'utf8'));
+  assert.match((await type(['mirror', 'change', ...which])).stderr, /Say what changes/);
+  await typed('tenant', 'remove', 'moving', '--yes');
+});
+
+test('a private key is not even sent to the center', async () => {
+  const key = ['--application', 'a', '--public-key', file('app.key'), '--dialled', '--center', 'http://127.0.0.1:1'];
+  for (const word of ['add', 'change']) {
+    const { code, stderr } = await type(['mirror', word, 'acme', ...key]);
+    assert.deepEqual([code, /app\.key is a private key/.test(stderr)], [2, true], stderr);
+  }
+});
+
 test('a cycle that fails is told with its error, and so is the status after it', async () => {
   await typed('tenant', 'source', 'acme', '--source', `sqlite:${file('gone.db')}`);
   const run = await type(['run', 'acme', '--wait']);
@@ -258,7 +292,7 @@ test('what is typed wrong is told with what to type', async () => {
     [['mirror', 'add', 'acme', '--application', 'a', '--public-key', none, '--dialled'], /FILE_MISSING/],
     [['quiet-hours', '25:00-06:00', '--timezone', 'UTC'], /25:00-06:00 are no quiet hours/],
     [['quiet-hours', '23:00-06:00'], /need a time zone/],
-    [['quiet-hours', '23:00-06:00', '--timezone', 'Mars'], /no such time zone/],
+    [['quiet-hours', '23:00-06:00', '--timezone', 'Mars'], /no time zone "Mars"/],
     [['maintenance', 'maybe'], /on or off/],
     [['run', 'none'], /no tenant none/],
     [['tenant', 'ad'], /Unknown command 'ad'/],

@@ -7,20 +7,17 @@ import { formatDuration } from '../format.ts';
 import { parseDuration } from '../settings.ts';
 import { examples, type Shell } from '../shell.ts';
 
-type AddFlags = CenterFlags & {
-  readonly application: string;
-  readonly publicKey: string;
-  readonly client?: string;
-  readonly dialled?: boolean;
-  readonly soap?: boolean;
-  readonly every?: number;
-};
+type ReachFlags = { readonly client?: string; readonly dialled?: boolean; readonly soap?: boolean };
+type AddFlags = CenterFlags &
+  ReachFlags & { readonly application: string; readonly publicKey: string; readonly every?: number };
+type ChangeFlags = Omit<AddFlags, 'publicKey'> & { readonly publicKey?: string };
 
 export const mirrorGroup = (shell: Shell): Command =>
   examples(
-    groupOf('mirror', "Add, list and remove a tenant's mirrors.", [
+    groupOf('mirror', "Add, list, change and remove a tenant's mirrors.", [
       addCommand(shell),
       listCommand(shell),
+      changeCommand(shell),
       removeCommand(shell),
     ]),
     [
@@ -46,7 +43,7 @@ function addCommand(shell: Shell): Command {
         const { application, every } = flags;
         const mirror = await center.send<MirrorAnswer>('POST', path`/v1/tenants/${tenant}/mirrors`, {
           application,
-          publicKey: readText(flags.publicKey),
+          publicKey: readPublicPart(flags.publicKey),
           transport: transportOf(flags),
           ...(every === undefined ? {} : { everyMs: every }),
         });
@@ -66,7 +63,16 @@ function addCommand(shell: Shell): Command {
   ]);
 }
 
-function transportOf({ client, dialled, soap }: AddFlags): MirrorAnswer['transport'] {
+/** A private key never leaves this machine, not even to be refused. */
+function readPublicPart(file: string): string {
+  const text = readText(file);
+  if (!/PRIVATE KEY-----/.test(text)) return text;
+  throw new SpeilError('USAGE', `${file} is a private key; the public one is needed here.`, {
+    hint: 'Name the .pub file, and give the private key to nobody.',
+  });
+}
+
+function transportOf({ client, dialled, soap }: ReachFlags): MirrorAnswer['transport'] {
   if ((client === undefined) === (dialled !== true) || (soap === true && client === undefined)) {
     throw new SpeilError(
       'USAGE',
@@ -83,6 +89,46 @@ const reachedBy = ({ transport }: MirrorAnswer): string => {
   if (transport.kind === 'dialled') return 'dialled';
   return transport.kind === 'soap' ? `${transport.url} (SOAP)` : transport.url;
 };
+
+function changeCommand(shell: Shell): Command {
+  const command = centerCall('change', "Change a mirror's key, client or interval; what is not named stays.")
+    .argument('<tenant>')
+    .requiredOption('--application <name>', 'which of its mirrors')
+    .option('--public-key <file>', "the application's new public key, PEM")
+    .option('--client <url>', 'the client is called here')
+    .option('--dialled', 'the client dials the center')
+    .option('--soap', "the called client speaks SuperOffice's contract")
+    .option('--every <time>', 'from cycle to cycle', parseDuration)
+    .action((tenant: string, flags: ChangeFlags) =>
+      withCenter(shell, flags, async (center, output) => {
+        const { application } = flags;
+        const which = path`/v1/tenants/${tenant}/mirrors/${application}`;
+        const mirror = await center.send<MirrorAnswer>('PATCH', which, changeOf(flags));
+        output.event({ event: 'mirror-changed', ...mirror });
+        output.result([
+          `The mirror of ${tenant} for ${application}: ${reachedBy(mirror)}, every ${formatDuration(mirror.everyMs)}.`,
+        ]);
+        return undefined;
+      }),
+    );
+  return examples(command, [
+    ['speil center mirror change acme --application crm --public-key new.pub', 'the customer has a new key'],
+    ['speil center mirror change acme --application crm --every 5m', 'more often'],
+  ]);
+}
+
+function changeOf(flags: ChangeFlags) {
+  const { publicKey, client, dialled, soap, every } = flags;
+  const isReachedOtherwise = client !== undefined || dialled === true || soap === true;
+  if (publicKey === undefined && every === undefined && !isReachedOtherwise) {
+    throw new SpeilError('USAGE', 'Say what changes.', { hint: '--public-key, --client, --dialled or --every' });
+  }
+  return {
+    ...(publicKey === undefined ? {} : { publicKey: readPublicPart(publicKey) }),
+    ...(isReachedOtherwise ? { transport: transportOf(flags) } : {}),
+    ...(every === undefined ? {} : { everyMs: every }),
+  };
+}
 
 function listCommand(shell: Shell): Command {
   const command = centerCall('list', "List a tenant's mirrors.")

@@ -8,6 +8,7 @@ import { formatCount } from '../format.ts';
 import type { Output } from '../output.ts';
 import { parseBatchSize } from '../settings.ts';
 import { examples, type Shell } from '../shell.ts';
+import { printable } from '../text.ts';
 
 type Change = {
   readonly batchBytes?: number;
@@ -40,12 +41,12 @@ function show(output: Output, { batchBytes, skipTables, blockedTables, announced
   output.event({ event: 'preferences', batchBytes, skipTables, blockedTables, announced });
   output.result([
     `BatchSize=${batchBytes} (${formatCount(batchBytes)} bytes)`,
-    `SkipTable=${skipTables.join(',')}`,
-    `BlockTable=${blockedTables.join(',')}`,
+    printable(`SkipTable=${skipTables.join(',')}`),
+    printable(`BlockTable=${blockedTables.join(',')}`),
   ]);
   if (announced.length === 0) return;
   output.say(
-    `Left out from now on: ${announced.join(', ')}. The next cycle announces that their mirror copies go, the one after it drops them. To keep them, take the names back before.`,
+    `Left out from now on: ${printable(announced.join(', '))}. The next cycle announces that their mirror copies go, the one after it drops them. To keep them, take the names back before.`,
   );
 }
 

@@ -4,6 +4,7 @@ import { type CenterFlags, path } from '../center-client.ts';
 import { centerCall, demandYes, groupOf, readSecret, showTable, withCenter } from '../center-shell.ts';
 import { plural } from '../format.ts';
 import { examples, type Shell } from '../shell.ts';
+import { printable } from '../text.ts';
 
 type SourceFlags = CenterFlags & { readonly source?: string; readonly sourceFile?: string };
 
@@ -36,7 +37,7 @@ function addCommand(shell: Shell): Command {
         const source = await sourceOf(shell, flags);
         const tenant = await center.send<TenantAnswer>('POST', '/v1/tenants', { name, source });
         output.event({ event: 'tenant-added', ...tenant });
-        output.result([`Added ${tenant.name}, whose source is ${tenant.sourceDisplay}.`]);
+        output.result([`Added ${tenant.name}, whose source is ${printable(tenant.sourceDisplay)}.`]);
         output.say(`Now add a mirror: speil center mirror add ${name} --application <name> --public-key <file> …`);
         return undefined;
       }),
@@ -55,7 +56,7 @@ function sourceCommand(shell: Shell): Command {
         const source = await sourceOf(shell, flags);
         const tenant = await center.send<TenantAnswer>('PUT', path`/v1/tenants/${name}/source`, { source });
         output.event({ event: 'tenant-changed', ...tenant });
-        output.result([`The source of ${tenant.name} is ${tenant.sourceDisplay}.`]);
+        output.result([`The source of ${tenant.name} is ${printable(tenant.sourceDisplay)}.`]);
         return undefined;
       }),
     );

@@ -1,4 +1,4 @@
-import { openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { SpeilError } from '../../core/error.ts';
 import type { NewTokenAnswer, TokenAnswer } from '../../operation-center/api/tokens.ts';
@@ -35,9 +35,8 @@ function createCommand(shell: Shell): Command {
     .option('--tenant <name>', 'the one tenant that it sees')
     .action((flags: CreateFlags) =>
       withCenter(shell, flags, async (center, output) => {
-        const file = flags.out === undefined ? null : newFile(flags.out);
         const body = { role: flags.role, tenant: flags.tenant ?? null };
-        handOver(output, await center.send<NewTokenAnswer>('POST', '/v1/tokens', body), file);
+        await handOver(output, flags, () => center.send<NewTokenAnswer>('POST', '/v1/tokens', body));
         return undefined;
       }),
     );
@@ -52,32 +51,42 @@ function rotateCommand(shell: Shell): Command {
     .argument('<id>')
     .action((id: string, flags: OutFlags) =>
       withCenter(shell, flags, async (center, output) => {
-        const file = flags.out === undefined ? null : newFile(flags.out);
-        handOver(output, await center.send<NewTokenAnswer>('POST', path`/v1/tokens/${id}/rotate`), file);
+        await handOver(output, flags, () => center.send<NewTokenAnswer>('POST', path`/v1/tokens/${id}/rotate`));
         return undefined;
       }),
     );
   return examples(command, [['speil center token rotate <id> --out acme.token', 'the new one into a file']]);
 }
 
-type NewFile = { readonly name: string; readonly descriptor: number };
-
-/** Opened before the token is made, so that no secret is lost for want of a place. */
-function newFile(name: string): NewFile {
+/** The file is there before the token is made, so that no secret is lost for want of a place; and goes when none is made. */
+async function handOver(output: Output, { out }: OutFlags, make: () => Promise<NewTokenAnswer>): Promise<void> {
+  const descriptor = out === undefined ? null : openNew(out);
   try {
-    return { name, descriptor: openSync(name, 'wx', 0o600) };
+    const { token, secret } = await make();
+    if (descriptor !== null) writeFileSync(descriptor, `${secret}\n`);
+    tell(output, { token, secret }, out);
+  } catch (error) {
+    if (out !== undefined) rmSync(out, { force: true });
+    throw error;
+  } finally {
+    if (descriptor !== null) closeSync(descriptor);
+  }
+}
+
+function openNew(name: string): number {
+  try {
+    return openSync(name, 'wx', 0o600);
   } catch (cause) {
     throw new SpeilError('USAGE', `${name} cannot be made, or is there already.`, { hint: 'Name a new file.', cause });
   }
 }
 
-function handOver(output: Output, { token, secret }: NewTokenAnswer, file: NewFile | null): void {
+function tell(output: Output, { token, secret }: NewTokenAnswer, file: string | undefined): void {
   const { id, role, tenant } = token;
-  if (file !== null) writeFileSync(file.descriptor, `${secret}\n`);
-  output.event({ event: 'token', ...token, ...(file === null ? { secret } : { file: file.name }) });
-  if (file === null) output.result([secret]);
+  output.event({ event: 'token', ...token, ...(file === undefined ? { secret } : { file }) });
+  if (file === undefined) output.result([secret]);
   output.say(
-    `Token ${id}, role ${role}${tenant === null ? '' : ` of ${tenant}`}${file === null ? '' : `, in ${file.name}`}.`,
+    `Token ${id}, role ${role}${tenant === null ? '' : ` of ${tenant}`}${file === undefined ? '' : `, in ${file}`}.`,
   );
 }
 

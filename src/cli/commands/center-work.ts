@@ -7,6 +7,7 @@ import { describeRun } from '../center-view.ts';
 import { EXIT_DONE, EXIT_FAILED } from '../exit-code.ts';
 import type { Output } from '../output.ts';
 import { examples, type Shell } from '../shell.ts';
+import { printable } from '../text.ts';
 
 /** What the center waits before it answers that there is nothing yet; it is then asked again. */
 const WAIT_SECONDS = 20;
@@ -97,7 +98,7 @@ export function resyncCommand(shell: Shell): Command {
         const which = path`/v1/tenants/${tenant}/mirrors/${application}/resync`;
         const answer = await center.send<{ readonly tables: readonly string[] }>('POST', which, { tables });
         output.event({ event: 'resync', tenant, application, ...answer });
-        output.result([`The next cycle copies again: ${answer.tables.join(', ')}.`]);
+        output.result([`The next cycle copies again: ${printable(answer.tables.join(', '))}.`]);
         output.say(`To have it now: speil center run ${tenant} --application ${application} --wait`);
         return undefined;
       }),

@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger';
 import fastify, { type FastifyReply } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { SERVICE_HEADER } from '../../client/http/paths.ts';
 import { SpeilError } from '../../core/error.ts';
 import { guardRoutes } from './access.ts';
 import { answerFailure, answerWith } from './errors.ts';
@@ -45,6 +46,9 @@ export async function createCenterApi(parts: ApiParts): Promise<Api> {
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
     },
+  });
+  api.addHook('onRequest', async (_request, reply) => {
+    reply.header(SERVICE_HEADER, 'operation-center');
   });
   guardRoutes(api, parts);
   logRequests(api, parts);

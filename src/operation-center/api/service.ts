@@ -1,12 +1,17 @@
 import { z } from 'zod';
+import type { Clock } from '../../core/clock.ts';
 import type { Resource } from './parts.ts';
 import * as schema from './schemas.ts';
 
 const health = z.object({ status: z.string() });
+/** Everybody may ask whether the center is ready, as often as they like: the database is asked this often. */
+const READY_KNOWN_MS = 1_000;
+
 const openApi = z.record(z.string(), z.unknown());
 
 /** What is asked by those who run the center, not about tenants. */
-export const serviceRoutes: Resource = (api, { store, runner, metrics }) => {
+export const serviceRoutes: Resource = (api, { store, runner, metrics, clock }) => {
+  const databaseAnswers = askedSeldom(clock, () => store.settings());
   api.get(
     '/healthz',
     {
@@ -26,11 +31,7 @@ export const serviceRoutes: Resource = (api, { store, runner, metrics }) => {
       },
     },
     async (_request, reply) => {
-      const database = await store.settings().then(
-        () => true,
-        () => false,
-      );
-      if (!database) return reply.code(503).send({ status: 'the database does not answer' });
+      if (!(await databaseAnswers())) return reply.code(503).send({ status: 'the database does not answer' });
       if (!runner.state().ready) return reply.code(503).send({ status: 'no cycles are taken up' });
       return reply.send({ status: 'ok' });
     },
@@ -52,3 +53,18 @@ export const serviceRoutes: Resource = (api, { store, runner, metrics }) => {
     () => JSON.parse(JSON.stringify(api.swagger())),
   );
 };
+
+/** Whether `ask` succeeds, as it was known a moment ago. */
+function askedSeldom(clock: Pick<Clock, 'monotonicMs'>, ask: () => Promise<unknown>): () => Promise<boolean> {
+  let known = Promise.resolve(false);
+  let untilMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (clock.monotonicMs() < untilMs) return known;
+    untilMs = clock.monotonicMs() + READY_KNOWN_MS;
+    known = ask().then(
+      () => true,
+      () => false,
+    );
+    return known;
+  };
+}
