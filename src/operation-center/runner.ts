@@ -1,7 +1,7 @@
 import { SpeilError } from '../core/error.ts';
 import { Intake, LOOK_MS } from './intake.ts';
 import { Lease } from './lease.ts';
-import type { CenterSettings, Run } from './model.ts';
+import type { CenterSettings, LastRun, Mirror, Run } from './model.ts';
 import { type Claim, type CycleQueue, createCycleQueue, type JobDatabase, LEASE_MS } from './queue.ts';
 import { type CycleParts, runCycle } from './run-cycle.ts';
 import type { Runner, RunnerState } from './runner-port.ts';
@@ -34,9 +34,13 @@ const RENEWALS = 3;
 const HANDOVERS_MAX = 3;
 const PRUNE_EVERY_MS = 5 * 60_000;
 
-const WAIT_POLL_MS = 100;
+/** Somebody waits for it: soon enough for a person, seldom enough for a hundred of them. */
+const WAIT_POLL_MS = 250;
 /** Runs of one mirror that are looked through for the one that is waited for. */
 const WAITED_RUNS_MAX = 20;
+
+/** What a runner does again and again: take up cycles, and tend those that run. */
+type Duty = 'take up' | 'tend';
 
 export const createRunner = (options: RunnerOptions): CenterRunner => new CycleRunner(options);
 
@@ -50,7 +54,8 @@ class CycleRunner implements CenterRunner {
   #pause = new AbortController();
   #loops: Promise<unknown> = Promise.resolve();
   #isReady = false;
-  #isFailing = false;
+  /** What did not work when it was last tried. */
+  readonly #failing = new Set<Duty>();
   #prunedAtMs = 0;
 
   constructor(options: RunnerOptions) {
@@ -59,7 +64,7 @@ class CycleRunner implements CenterRunner {
     this.#queue = createCycleQueue({
       database: options.database,
       leaseMs: this.#leaseMs,
-      onError: (error) => this.#tellFailure(error),
+      onError: (error) => this.#tellFailure('tend', error),
     });
     this.#intake = new Intake({
       store: options.store,
@@ -76,10 +81,7 @@ class CycleRunner implements CenterRunner {
     if (database.kind === 'pglite') await store.interruptRuns({});
     this.#isReady = true;
     const renewMs = this.#leaseMs / RENEWALS;
-    this.#loops = Promise.all([
-      this.#repeat(() => this.#takeUp(), LOOK_MS, true),
-      this.#repeat(() => this.#tend(), renewMs, false),
-    ]);
+    this.#loops = Promise.all([this.#repeat('take up', LOOK_MS), this.#repeat('tend', renewMs)]);
   }
 
   async stop(): Promise<void> {
@@ -94,7 +96,11 @@ class CycleRunner implements CenterRunner {
   }
 
   state(): RunnerState {
-    return { running: this.#running.size, queued: this.#intake.waitingCount, ready: this.#isReady && !this.#isFailing };
+    return {
+      running: this.#running.size,
+      queued: this.#intake.waitingCount,
+      ready: this.#isReady && this.#failing.size === 0,
+    };
   }
 
   isRunning(mirrorId: string): boolean {
@@ -115,11 +121,14 @@ class CycleRunner implements CenterRunner {
   ): Promise<Run | null> {
     const { clock } = this.#options;
     const untilMs = clock.monotonicMs() + waitMs;
+    let lookedAtId = afterRunId;
     for (;;) {
-      const runs = await this.#runsOf(mirrorId, WAITED_RUNS_MAX);
-      const known = runs.findIndex(({ id }) => id === afterRunId);
-      const ended = runs.slice(0, known === -1 ? runs.length : known).findLast(({ finishedAt }) => finishedAt !== null);
-      if (ended !== undefined) return ended;
+      const last = await this.#lastRunOf(mirrorId);
+      if (last !== null && (last.id !== lookedAtId || (last.finishedAt !== null && last.id !== afterRunId))) {
+        const ended = await this.#firstEnded(mirrorId, afterRunId);
+        if (ended !== null) return ended;
+        lookedAtId = last.id;
+      }
       const leftMs = untilMs - clock.monotonicMs();
       if (leftMs <= 0) return null;
       await clock.sleep(Math.min(WAIT_POLL_MS, leftMs), signal);
@@ -137,12 +146,29 @@ class CycleRunner implements CenterRunner {
     this.#wake();
   }
 
+  async #lastRunOf(mirrorId: string): Promise<LastRun | null> {
+    const { store } = this.#options;
+    const { tenant, application } = await this.#mirror(mirrorId);
+    return (await store.lastRuns(tenant)).find((run) => run.application === application) ?? null;
+  }
+
+  async #firstEnded(mirrorId: string, afterRunId: string | null): Promise<Run | null> {
+    const runs = await this.#runsOf(mirrorId, WAITED_RUNS_MAX);
+    const known = runs.findIndex(({ id }) => id === afterRunId);
+    const later = runs.slice(0, known === -1 ? runs.length : known);
+    return later.findLast(({ finishedAt }) => finishedAt !== null) ?? null;
+  }
+
+  async #mirror(mirrorId: string): Promise<Mirror> {
+    const mirror = await this.#options.store.mirrorById(mirrorId);
+    if (mirror !== null) return mirror;
+    throw new SpeilError('NOT_FOUND', 'the mirror was removed from the operation center');
+  }
+
   /** The newest first. */
   async #runsOf(mirrorId: string, limit: number): Promise<readonly Run[]> {
-    const { store } = this.#options;
-    const mirror = await store.mirrorById(mirrorId);
-    if (mirror === null) throw new SpeilError('NOT_FOUND', 'the mirror was removed from the operation center');
-    return store.runs({ tenant: mirror.tenant, application: mirror.application, limit });
+    const { tenant, application } = await this.#mirror(mirrorId);
+    return this.#options.store.runs({ tenant, application, limit });
   }
 
   /** Has the center look for due mirrors now. */
@@ -152,29 +178,30 @@ class CycleRunner implements CenterRunner {
   }
 
   /** Does the work again and again until the runner ends; failures are told, and end nothing. */
-  async #repeat(work: () => Promise<void>, everyMs: number, wakes: boolean): Promise<void> {
+  async #repeat(duty: Duty, everyMs: number): Promise<void> {
     const { clock } = this.#options;
+    const wakes = duty === 'take up';
     while (!this.#ending.signal.aborted) {
       const pause = new AbortController();
       if (wakes) this.#pause = pause;
-      await work().then(
-        () => this.#tellRecovery(),
-        (error: unknown) => this.#tellFailure(error),
+      await (wakes ? this.#takeUp() : this.#tend()).then(
+        () => this.#tellRecovery(duty),
+        (error: unknown) => this.#tellFailure(duty, error),
       );
       const until = wakes ? pause.signal : this.#ending.signal;
       if (!this.#ending.signal.aborted) await clock.sleep(everyMs, until).catch(() => undefined);
     }
   }
 
-  #tellFailure(error: unknown): void {
-    if (!this.#isFailing)
+  #tellFailure(duty: Duty, error: unknown): void {
+    if (this.#failing.size === 0)
       this.#options.log.error({ error }, 'the center cannot work with its database; it tries again');
-    this.#isFailing = true;
+    this.#failing.add(duty);
   }
 
-  #tellRecovery(): void {
-    if (this.#isFailing) this.#options.log.info({}, 'the center works with its database again');
-    this.#isFailing = false;
+  #tellRecovery(duty: Duty): void {
+    if (this.#failing.delete(duty) && this.#failing.size === 0)
+      this.#options.log.info({}, 'the center works with its database again');
   }
 
   async #takeUp(): Promise<void> {
@@ -191,7 +218,7 @@ class CycleRunner implements CenterRunner {
     const lease = new Lease(claim, { clock: this.#options.clock, leaseMs: this.#leaseMs, claimedAtMs });
     if (!this.#isReady) lease.end('stopping');
     const done = this.#run(lease, settings)
-      .catch((error: unknown) => this.#tellFailure(error))
+      .catch((error: unknown) => this.#tellFailure('take up', error))
       .finally(() => {
         lease[Symbol.dispose]();
         this.#running.delete(claim.mirrorId);
