@@ -49,8 +49,14 @@ export async function validateClient(options: ValidateClientOptions): Promise<Va
   await checks.run('mirror', () => judgeMirror(options.mirror));
   if (url !== undefined) await publicChecks(checks, url, options);
   if (center !== undefined) await dialChecks(checks, center, keys, options);
+  if (url === undefined && center === undefined) {
+    checks.notChecked(['outside'], 'nothing outside was looked at: neither --url nor --center was given', OUTSIDE);
+  }
   return { ok: checks.isOk, checks: checks.done };
 }
+
+const OUTSIDE =
+  '--url <https://…>: the address at which the center calls this client. --center <https://…>: the center that it dials.';
 
 async function keyChecks(checks: Checks, { keys, soap = false }: ValidateClientOptions): Promise<ServiceKeys | null> {
   let read: ServiceKeys | null = null;
@@ -159,9 +165,6 @@ async function dialChecks(
   await checks.run('key', () => dialOnce(options, center, keys));
 }
 
-const UNKNOWN_THERE =
-  'Has the center this application’s name and public key? There: speil center mirror add <tenant> --application <name> --public-key app.pub --dialled';
-
 /** Goes through the proof of both sides, and hangs up. */
 async function dialOnce(options: ValidateClientOptions, center: string, keys: ServiceKeys): Promise<string> {
   const { native } = keys;
@@ -190,7 +193,7 @@ async function dialOnce(options: ValidateClientOptions, center: string, keys: Se
     if (event.event === 'connected') return `both sides proved themselves; the center’s key is ${event.keyId}`;
     if (event.event === 'connecting') throw new Error('that is no outcome');
     const { code, message, hint } = event.error;
-    throw failed(code, message, message.startsWith('the other side refused') ? UNKNOWN_THERE : (hint ?? ''));
+    throw failed(code, message, hint ?? '');
   } finally {
     end.abort();
     await dialling.catch(() => undefined);

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { createPrivateKey } from 'node:crypto';
 import { test } from 'node:test';
+import { soapAction, writeRequest } from '../../src/client/soap/messages.ts';
+import { rsaSigningKey } from '../../src/client/soap/rsa-keys.ts';
+import { signSignedToken } from '../../src/client/soap/signed-token.ts';
 import { createKeyPair } from '../../src/client/trust/keys.ts';
 import { type ClientServiceEvent, type ServeClientOptions, serveClient } from '../../src/client-service.ts';
 import { newKey } from '../support/dialled.ts';
@@ -35,6 +39,23 @@ test('one client speaks both contracts on one port, each with keys of its own', 
   assert.equal(described.status, 200);
   assert.match(await described.text(), /IMirroringClientService/);
   assert.equal((await push(server.url, source)).status, 'completed');
+});
+
+test('of SOAP calls, too, only those that are trusted keep their connection', async () => {
+  using directory = withDirectory();
+  const only = { keys: [soap.privatePem], trust: [vendor.publicPem], soap: true };
+  await using server = await serveClient(options(directory.path, only));
+  const connectionOf = async (signer: string, text?: string): Promise<string | null> => {
+    const key = rsaSigningKey(createPrivateKey(signer), null);
+    const signed = await signSignedToken({ key, tenant: 'acme', application: 'my-app', nowMs: Date.now() });
+    const body = writeRequest('TableSchema', { clientState: null, tables: [] }, signed.token);
+    const action = { soapaction: `"${soapAction('TableSchema')}"`, 'content-type': 'text/xml; charset=utf-8' };
+    const address = `${server.url}/MirroringClientService.svc`;
+    return (await fetch(address, { method: 'POST', headers: action, body: text ?? body })).headers.get('connection');
+  };
+  assert.equal(await connectionOf(vendor.privatePem), 'keep-alive');
+  assert.equal(await connectionOf(createKeyPair('rsa').privatePem), 'close');
+  assert.equal(await connectionOf(vendor.privatePem, ''), 'close');
 });
 
 test('without soap nothing of it is there; with RSA keys alone there is nothing else', async () => {

@@ -3,6 +3,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { startCenter } from '../../src/center.ts';
 import { serveClient } from '../../src/client-service.ts';
 import { type Check, type ValidateClientOptions, validateClient } from '../../src/client-validate.ts';
 import { selfSigned } from '../support/certificate.ts';
@@ -18,7 +19,7 @@ const found = async (options: Partial<ValidateClientOptions>): Promise<Readonly<
   const { checks, ok } = await validateClient({ mirror: nowhere, application: 'my-app', keys, ...options });
   assert.equal(
     ok,
-    checks.every((check) => check.ok === true),
+    checks.every((check) => check.ok !== false),
   );
   return Object.fromEntries(checks.map((check) => [check.name, check]));
 };
@@ -158,5 +159,28 @@ test('a client without a name is not served', async () => {
 
 test('an application that the center does not know is told how it gets known', async () => {
   await using dialled = await TestCenter.start({ center, publicKeysOf: async () => [stranger.publicPem] });
-  failsWith((await found({ center: dialled.url }))['key'], /the other side refused.*speil center mirror add/s);
+  failsWith(
+    (await found({ center: dialled.url }))['key'],
+    /the other side refused.*speil center mirror add <tenant> --application my-app/s,
+  );
+});
+
+test('a client that is looked at from nowhere is told so, and has not failed for it', async () => {
+  using directory = withDirectory();
+  const { outside } = await found({ mirror: `sqlite:${directory.file('{tenant}.db')}` });
+  assert.equal(outside?.ok, null);
+  assert.match(`${outside?.message} ${outside?.hint}`, /nothing outside was looked at.*--url.*--center/);
+  assert.equal((await found({ url: 'http://127.0.0.1:1' }))['outside'], undefined);
+});
+
+test('a center where a client should be, and a client where the center should be, are called by their names', async () => {
+  using directory = withDirectory();
+  const listen = { host: '127.0.0.1', port: 0 };
+  await using client = await serveClient({ ...keys(), mirror: nowhere, application: 'my-app', listen });
+  failsWith((await found({ center: client.url }))['key'], /is a mirror client of Speil, not.*center serve/);
+  const server = await sharedPostgres();
+  await server.createDatabase('validated_center');
+  const database = server.url('validated_center');
+  await using running = await startCenter({ data: directory.file('center'), database, listen });
+  failsWith((await found({ url: running.url }))['post'], /401: an operation center of Speil is there.*client serve/);
 });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { CALLS_OPEN_MAX, CALLS_WAITING_MAX } from '../../src/client/dialled/limits.ts';
+import { CALLS_OPEN_MAX, CALLS_WAITING_MAX, KEYS_CHECK_MS } from '../../src/client/dialled/limits.ts';
 import { CALL_NAMES, type CallAnswer } from '../../src/client/exchange.ts';
+import { systemClock } from '../../src/runtime/system-clock.ts';
 import {
   aCall,
   DialledPair,
@@ -13,6 +14,7 @@ import {
   newKey,
   TestCenter,
   TestDialler,
+  type TestKey,
 } from '../support/dialled.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { eventually } from '../support/workload.ts';
@@ -297,4 +299,40 @@ test('a client that nobody answers goes on trying, and says each time what hinde
   const { error } = await dialler.event('disconnected');
   assert.equal(error.code, 'UNREACHABLE');
   assert.match(error.message, /nobody listens there/);
+});
+
+test('a client whose key was removed at the center is sent away and told why; for no other reason is anybody', async () => {
+  const [kept, removed] = [newKey(), newKey()];
+  let looks = 0;
+  let keys: (() => string[]) | null = () => [kept.publicPem, removed.publicPem];
+  await using center = await TestCenter.start({
+    publicKeysOf: async () => {
+      looks++;
+      if (keys === null) throw new Error('the database is away');
+      return keys();
+    },
+    clock: {
+      ...systemClock,
+      sleep: (ms, signal) => systemClock.sleep(ms === KEYS_CHECK_MS ? 10 : ms, signal),
+    },
+  });
+  const checked = async () => {
+    const before = looks;
+    await eventually(() => assert.ok(looks > before + 2));
+  };
+  const dial = ({ private: key }: TestKey) =>
+    new TestDialler({ centerUrl: center.url, key, trusted: [center.key.public] });
+  await using staying = dial(kept);
+  await using leaving = dial(removed);
+  await center.connected(2);
+  await checked();
+  keys = null;
+  await checked();
+  assert.equal(center.clients.connected().length, 2);
+  keys = () => [kept.publicPem];
+  const { error } = await leaving.event('refused');
+  assert.match(`${error.message} ${error.hint}`, /no mirror of app has this client's key any more.*mirror add/);
+  await center.connected(1);
+  assert.equal(center.clients.isConnected('app', removed.publicPem), false);
+  assert.equal(staying.events.length, 2);
 });

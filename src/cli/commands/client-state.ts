@@ -38,7 +38,7 @@ export function validateCommand(shell: Shell): Command {
       [`speil client validate --url https://mirror.example.com ${common}`, 'a client that listens'],
       [`speil client validate --center https://center:8500 ${common}`, 'a client that dials'],
     ],
-    'Each check is one line: ok, failed with a hint, or - when something before it failed. Exit code 1 unless all are ok.',
+    'Each check is one line: ok, failed with a hint, or - when it was not looked at. Exit code 1 when one has failed.',
   );
 }
 

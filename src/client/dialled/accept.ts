@@ -23,6 +23,7 @@ import {
   verifyProof,
 } from './handshake.ts';
 import { CONNECTIONS_PER_KEY_MAX, FRAME_BYTES_MAX, UNPROVED_MAX } from './limits.ts';
+import { closeRemovedKeys } from './removed-keys.ts';
 
 /** A client that is there. */
 export type ConnectedClient = {
@@ -52,7 +53,10 @@ export type ClientsEvent =
 export type DialledClientsOptions = {
   /** The center's private key (Ed25519); what clients have as --trust is its public half. */
   readonly key: KeyObject;
-  /** PEM of the keys that are registered for the mirrors of an application; empty for an unknown one. */
+  /**
+   * PEM of the keys that are registered for the mirrors of an application; empty for an unknown one. Asked again every
+   * minute for those who are there: whose key is gone has to go.
+   */
   readonly publicKeysOf: (application: string) => Promise<readonly string[]>;
   readonly clock: Clock;
   readonly onEvent?: ((event: ClientsEvent) => void) | undefined;
@@ -97,11 +101,13 @@ class Reception implements DialledClients {
   readonly #channels = new Set<Channel>();
   /** By application and key, oldest first. */
   readonly #connections = new Map<string, readonly Connection[]>();
+  readonly #ended = new AbortController();
   #unproved = 0;
-  #isOpen = true;
 
   constructor(options: DialledClientsOptions) {
     this.#options = options;
+    const admitted = () => this.#all().map((one) => ({ ...one, application: one.proof.application }));
+    void closeRemovedKeys({ ...options, admitted, signal: this.#ended.signal });
   }
 
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -120,13 +126,13 @@ class Reception implements DialledClients {
 
   #refusalOf({ url, headers }: IncomingMessage): string | null {
     if (url?.split('?', 1)[0] !== CLIENTS_PATH) return '404 Not Found';
-    if (!this.#isOpen || this.#unproved >= UNPROVED_MAX) return '503 Service Unavailable';
+    if (this.#ended.signal.aborted || this.#unproved >= UNPROVED_MAX) return '503 Service Unavailable';
     const protocols = headers['sec-websocket-protocol']?.split(/, */) ?? [];
     return protocols.includes(SUBPROTOCOL) ? null : '400 Bad Request';
   }
 
   async #receive(webSocket: WebSocket, clientNonce: string, remoteAddress: string): Promise<void> {
-    const channel = new Channel(webSocket, this.#options.clock, { fair: true });
+    const channel = new Channel(webSocket, this.#options.clock, { fair: true, onRefused: () => NOT_TRUSTED });
     this.#channels.add(channel);
     this.#unproved++;
     void channel.closed.then(() => this.#channels.delete(channel));
@@ -205,6 +211,10 @@ class Reception implements DialledClients {
     return this.#connections.get(place) ?? [];
   }
 
+  #all(): readonly Connection[] {
+    return [...this.#connections.values()].flat();
+  }
+
   #tell(event: ClientsEvent): void {
     this.#options.onEvent?.(event);
   }
@@ -232,17 +242,20 @@ class Reception implements DialledClients {
   }
 
   connected(): readonly ConnectedClient[] {
-    const all = [...this.#connections.values()].flat();
-    return all.map(described).sort((a, b) => (a.since < b.since ? -1 : 1));
+    return this.#all()
+      .map(described)
+      .sort((a, b) => (a.since < b.since ? -1 : 1));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isOpen = false;
+    this.#ended.abort();
     const channels = [...this.#channels];
     for (const channel of channels) channel.close(CLOSE_CODES.leaving, 'the center ends');
     await Promise.all(channels.map((channel) => channel.closed));
   }
 }
+
+const NOT_TRUSTED = 'Its --trust is not the center.pub of this center, or the clocks differ; its log says which.';
 
 type Claim = { application: string | null };
 type Proved = { readonly proof: Proof; readonly keyId: string; readonly welcome: Signed };

@@ -22,6 +22,13 @@ const REASON_BYTES_MAX = 120;
 /** Frames that one read from the socket can bring before the other side is held back. */
 const INBOX_MAX = 1_000;
 
+export type ChannelOptions = {
+  /** Messages take turns, frame by frame. Otherwise each is sent whole before the next. */
+  readonly fair: boolean;
+  /** What to do when the other side refuses this one, from its reason. */
+  readonly onRefused?: ((reason: string) => string) | undefined;
+};
+
 type Taker = (frame: Frame) => void;
 type Message = Iterator<Uint8Array, void>;
 
@@ -36,6 +43,7 @@ export class Channel {
   readonly #ended = new AbortController();
   readonly #clock: Clock;
   readonly #isFair: boolean;
+  readonly #onRefused: ChannelOptions['onRefused'];
   readonly #urgent: Uint8Array[] = [];
   readonly #messages: Message[] = [];
   #inbox: Frame[] = [];
@@ -43,11 +51,11 @@ export class Channel {
   #pingsMissed = 0;
   #cause: string | null = null;
 
-  /** `fair`: messages take turns, frame by frame. Otherwise each is sent whole before the next. */
-  constructor(socket: WebSocket, clock: Clock, { fair }: { readonly fair: boolean }) {
+  constructor(socket: WebSocket, clock: Clock, { fair, onRefused }: ChannelOptions) {
     this.#socket = socket;
     this.#clock = clock;
     this.#isFair = fair;
+    this.#onRefused = onRefused;
     const { promise, resolve } = Promise.withResolvers<Closed>();
     this.closed = promise;
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
@@ -91,7 +99,7 @@ export class Channel {
     const refuse = () => reject(signal.reason);
     if (signal.aborted) refuse();
     signal.addEventListener('abort', refuse, { once: true });
-    void this.closed.then((closed) => reject(closedError(closed)));
+    void this.closed.then((closed) => reject(closedError(closed, this.#onRefused)));
     this.#taker = (frame) => {
       this.#taker = null;
       resolve(frame);
@@ -213,10 +221,10 @@ const shortened = (reason: string): string => {
 };
 
 /** What calls and handshakes that were under way end with. */
-export function closedError({ code, reason }: Closed): SpeilError {
+export function closedError({ code, reason }: Closed, onRefused?: ChannelOptions['onRefused']): SpeilError {
   if (code === CLOSE_CODES.refused) {
     return new SpeilError('TRUST_REFUSED', `the other side refused this one: ${reason}`, {
-      hint: 'The other side’s log says more. `speil client validate` checks everything on this one.',
+      hint: onRefused?.(reason) ?? 'The other side’s log says more.',
       recovery: 'retry',
     });
   }

@@ -1,8 +1,10 @@
 import type { KeyObject } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import type { Clock, Random } from '../../core/clock.ts';
 import { type ErrorReport, errorReport, SpeilError } from '../../core/error.ts';
 import type { CallHandler } from '../exchange.ts';
+import { SERVICE_HEADER } from '../http/paths.ts';
 import { type CenterAddress, NONCE_HEADER, readCenterAddress, SUBPROTOCOL } from './address.ts';
 import { CallsIn } from './calls-in.ts';
 import { Channel, CLOSE_CODES, closedError } from './channel.ts';
@@ -76,6 +78,16 @@ export async function dialCenter(options: DialOptions): Promise<void> {
   }
 }
 
+/** The reason begins with what the center did not trust. */
+const refusedHint =
+  ({ application }: DialOptions) =>
+  (reason: string): string => {
+    if (reason.startsWith('time:')) return 'Set both clocks by NTP: both sides prove themselves with the time.';
+    if (!/^(?:signature|key):/.test(reason)) return 'The center’s log says more.';
+    const mirror = `speil center mirror add <tenant> --application ${application} --public-key app.pub --dialled`;
+    return `Has the center this application’s name and public key? There: ${mirror}`;
+  };
+
 type Dialled = DialOptions & {
   readonly address: CenterAddress;
   readonly proxyUrl: URL | null;
@@ -127,7 +139,7 @@ async function openChannel(options: Dialled, clientNonce: string): Promise<Chann
     perMessageDeflate: false,
     maxPayload: FRAME_BYTES_MAX,
   });
-  const channel = new Channel(webSocket, clock, { fair: false });
+  const channel = new Channel(webSocket, clock, { fair: false, onRefused: refusedHint(options) });
   await upgraded(webSocket, address, deadline.signal);
   return channel;
 }
@@ -138,7 +150,7 @@ function upgraded(webSocket: WebSocket, { display }: CenterAddress, signal: Abor
   signal.addEventListener('abort', giveUp, { once: true });
   webSocket.once('open', resolve);
   webSocket.once('error', (cause) => reject(noCenter(display, cause.message)));
-  webSocket.once('unexpected-response', (_request, { statusCode = 0 }) => reject(notUpgraded(display, statusCode)));
+  webSocket.once('unexpected-response', (_request, response) => reject(notUpgraded(display, response)));
   return promise
     .catch((error: unknown) => {
       webSocket.terminate();
@@ -170,7 +182,7 @@ async function serve(channel: Channel, options: Dialled, keyId: string): Promise
   signal.addEventListener('abort', leave, { once: true });
   const closed = await channel.closed;
   signal.removeEventListener('abort', leave);
-  return { livedMs: clock.monotonicMs() - startedMs, error: closedError(closed) };
+  return { livedMs: clock.monotonicMs() - startedMs, error: closedError(closed, refusedHint(options)) };
 }
 
 async function leaveWhenIdle(channel: Channel, calls: CallsIn, clock: Clock): Promise<void> {
@@ -182,7 +194,8 @@ async function leaveWhenIdle(channel: Channel, calls: CallsIn, clock: Clock): Pr
   channel.close(CLOSE_CODES.leaving, 'the client ends');
 }
 
-function notUpgraded(center: string, status: number): SpeilError {
+function notUpgraded(center: string, { statusCode: status = 0, headers }: IncomingMessage): SpeilError {
+  if (headers[SERVICE_HEADER] === 'mirror-client') return clientInstead(center);
   if (status === 401 || status === 403 || status === 407) {
     return new SpeilError('FORBIDDEN', `${center} does not let this client in: ${status}`, {
       hint: 'The center itself never asks for a login; something in front of it does.',
@@ -191,6 +204,12 @@ function notUpgraded(center: string, status: number): SpeilError {
   }
   return noCenter(center, status === 404 ? 'no center answers there (404)' : `it answered ${status}`);
 }
+
+const clientInstead = (center: string): SpeilError =>
+  new SpeilError('UNREACHABLE', `${center} is a mirror client of Speil, not an operation center`, {
+    hint: '--center takes the address of the center: where `speil center serve` listens, by default at port 8500.',
+    recovery: 'retry',
+  });
 
 const noCenter = (center: string, why: string): SpeilError =>
   new SpeilError('UNREACHABLE', `cannot connect to ${center}: ${why}`, {

@@ -24,6 +24,8 @@ export const HANDSHAKE_WAIT_MS = 10_000;
 export const UNPROVED_MAX = 500;
 /** Connections of one application's key: processes that stand by for each other. */
 export const CONNECTIONS_PER_KEY_MAX = 8;
+/** Keys of clients that are there are looked up so often: one that was removed at the center is worth no more than this. */
+export const KEYS_CHECK_MS = 60_000;
 
 /** Each side pings the other this often. */
 export const PING_INTERVAL_MS = 15_000;

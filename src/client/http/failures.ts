@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { type ErrorCode, type Recovery, SpeilError } from '../../core/error.ts';
+import { SERVICE_HEADER } from './paths.ts';
 
 type Rule = { readonly code: ErrorCode; readonly recovery: Recovery; readonly what: string; readonly hint: string };
 
@@ -96,6 +97,10 @@ export function foreignAnswer(response: IncomingMessage, url: string): SpeilErro
   const { statusCode: status = 0 } = response;
   const fail = (code: ErrorCode, what: string, hint: string, recovery: Recovery = 'operator') =>
     new SpeilError(code, `${url} answers ${status}: ${what}`, { hint, recovery });
+  if (response.headers[SERVICE_HEADER] === 'operation-center') {
+    const hint = 'Name the address of the client: where `speil client serve` listens.';
+    return fail('NOT_FOUND', 'an operation center of Speil is there, not a mirror client', hint);
+  }
   if (status === 401 || status === 403 || status === 407) {
     const hint = 'A proxy or gateway must let calls through to the mirror client; they carry tokens of their own.';
     return fail('AUTHENTICATION_REFUSED', 'something before the mirror client wants a login', hint);

@@ -10,7 +10,7 @@ import type { CallAnswer, CallHandler, CallRequest } from '../exchange.ts';
 import { decodeError } from '../wire/messages.ts';
 import { httpExchange } from './call.ts';
 import { HEARTBEAT_MS } from './paths.ts';
-import { type CallServer, type ServeOptions, serveCalls } from './serve.ts';
+import { type CallServer, listenFailure, type ServeOptions, serveCalls } from './serve.ts';
 
 const BODY_MAX = 100_000;
 const echo: CallHandler = async ({ encoding, body }) => ({ status: 200, encoding, body });
@@ -245,6 +245,107 @@ test('a call that does not end is cut off when the server has waited long enough
   clock.advance(10_000);
   await ended;
   assert.equal(await outcome, 'cut off');
+});
+
+/** A handler that refuses every call, before its body or after it. */
+const refused: CallAnswer = { status: 401, encoding: 'identity', body: Buffer.from('no') };
+const refuseEarly = Object.assign(async () => refused, { refusal: async () => refused });
+const refuseLate = Object.assign(async () => refused, { refusal: async () => null });
+
+test('only a trusted call keeps its connection; all other answers end theirs', async () => {
+  await using server = await serve({
+    extra: ({ url }, response, trusted) => {
+      if (url === '/proved') trusted();
+      return url !== '/none' && response.writeHead(200).end('soap') !== null;
+    },
+  });
+  await using early = await serve({ handler: refuseEarly });
+  await using late = await serve({ handler: refuseLate });
+  const get = (path: string) => fetch(new URL(path, server.url));
+  const connectionOf = async (answer: Promise<Response>) => (await answer).headers.get('connection');
+  assert.equal(await connectionOf(post(server, 'x')), 'keep-alive');
+  assert.equal(await connectionOf(get('/proved')), 'keep-alive');
+  for (const path of ['/healthz', '/none', CALL, '/soap']) assert.equal(await connectionOf(get(path)), 'close', path);
+  for (const other of [early, late]) assert.equal(await connectionOf(post(other, 'x')), 'close');
+});
+
+test('strangers from one address leave room for those whose calls are trusted', async () => {
+  await using server = await serve({ connectionsMax: 4 });
+  using agent = Object.assign(new Agent({ keepAlive: true, maxSockets: 1 }), {
+    [Symbol.dispose]: () => agent.destroy(),
+  });
+  const call = async (): Promise<number> => {
+    const outgoing = request(new URL(CALL, server.url), { method: 'POST', headers, agent });
+    const response = waitFor(outgoing);
+    outgoing.end('x');
+    const { statusCode = 0, socket } = (await response).resume();
+    await once(await response, 'end');
+    return statusCode * 100_000 + (socket.localPort ?? 0);
+  };
+  const first = await call();
+  const strangers = [await rawSocket(server, ''), await rawSocket(server, '')];
+  for (const _ of [1, 2]) assert.equal(await textOf(await rawSocket(server, '')), '');
+  assert.deepEqual(
+    strangers.map(({ readyState }) => readyState),
+    ['open', 'open'],
+  );
+  assert.equal(await call(), first);
+  for (const stranger of strangers) stranger.destroy();
+  await eventually(async () => assert.equal((await post(server, 'x')).status, 200));
+});
+
+test('a connection over which nothing comes is not waited for', { timeout: 5_000 }, async () => {
+  await using server = await serve({ headWaitMs: 100 });
+  assert.equal(await textOf(await rawSocket(server, '')), '');
+});
+
+test('a stranger that goes on sending after its refusal has a moment for it; one that is trusted has more', {
+  timeout: 5_000,
+}, async () => {
+  for (const [handler, length, status] of [
+    [refuseEarly, 50_000, 401],
+    [echo, BODY_MAX + 1, 413],
+  ] as const) {
+    const clock = new ManualClock();
+    await using server = await serve({ handler, clock });
+    const head = `POST ${CALL} HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`;
+    const socket = await rawSocket(server, head);
+    const [data] = await once(socket, 'data');
+    assert.match(String(data), new RegExp(`^HTTP/1.1 ${status} `));
+    await eventually(async () => assert.equal(clock.sleepers, 1));
+    clock.advance(5_000);
+    assert.equal(clock.sleepers, status === 401 ? 0 : 1);
+    clock.advance(300_000);
+    assert.equal(await textOf(socket), '');
+  }
+});
+
+test('a stranger is listened to for a megabyte after its refusal', async () => {
+  await using server = await serve({ handler: refuseEarly, callBytesMax: 500_000_000 });
+  const socket = await rawSocket(server, `POST ${CALL} HTTP/1.1\r\nHost: x\r\nContent-Length: 400000000\r\n\r\n`);
+  socket.resume().on('error', () => undefined);
+  let sent = 0;
+  await eventually(async () => {
+    for (let nth = 0; nth < 20 && !socket.destroyed; nth++, sent += 100_000) {
+      await new Promise((resolve) => socket.write(Buffer.alloc(100_000), resolve));
+    }
+    assert.ok(socket.destroyed);
+  });
+  assert.ok(sent < 20_000_000, `${sent} bytes`);
+});
+
+test('why an address cannot be listened on has a hint of its own', async () => {
+  await using server = await serve();
+  const port = Number(new URL(server.url).port);
+  for (const [listen, hint] of [
+    [{ host: '127.0.0.1', port }, /Is it running already/],
+    [{ host: '192.0.2.1', port: 0 }, /does not have the address/],
+    [{ host: 'nowhere.invalid', port: 0 }, /not known/],
+  ] as const) {
+    await assert.rejects(serve({ listen, insecure: true }), { code: 'USAGE', hint });
+  }
+  const denied = Object.assign(new Error('listen EACCES'), { code: 'EACCES' });
+  assert.match(listenFailure({ host: '0.0.0.0', port: 80 }, denied).hint ?? '', /may not use the port/);
 });
 
 test('what cannot be listened on, and certificates that are none, are explained', async () => {

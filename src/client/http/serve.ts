@@ -1,14 +1,15 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
 import { SpeilError } from '../../core/error.ts';
 import type { TrustingCallHandler } from '../call-handler.ts';
 import type { CallHandler } from '../exchange.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { refuseInsecureListen } from './listen-rule.ts';
-import { callOfPath } from './paths.ts';
-import { takeCall } from './take-call.ts';
+import { callOfPath, SERVICE_HEADER } from './paths.ts';
+import { Strangers } from './strangers.ts';
+import { BODY_WAIT_MS, takeCall } from './take-call.ts';
 
 export type ServeOptions = {
   /** Port 0: any that is free. */
@@ -20,8 +21,13 @@ export type ServeOptions = {
   /** PEM. Without it nothing listens beyond loopback, unless `insecure`. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   readonly insecure?: boolean | undefined;
-  /** Is asked first for what is neither a call nor /healthz; true when it answers the request itself. */
-  readonly extra?: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
+  /**
+   * Is asked first for what is neither a call nor /healthz; true when it answers the request itself. The connection is
+   * kept only when it says, before it answers, that whoever asks is trusted.
+   */
+  readonly extra?: ((request: IncomingMessage, response: ServerResponse, trusted: () => void) => boolean) | undefined;
+  /** 1,000. Half of them at most are of one address without a trusted call. */
+  readonly connectionsMax?: number | undefined;
   /** How long a request's head, or a handshake, may take; 10 s. */
   readonly headWaitMs?: number | undefined;
 };
@@ -33,10 +39,10 @@ export type CallServer = AsyncDisposable & { readonly url: string };
 const CONNECTIONS_MAX = 1_000;
 /** Whoever sends its head or its handshake slower than this does not mean it. */
 const HEAD_WAIT_MS = 10_000;
-/** A body of the largest size over a line of 2 Mbit/s. */
-const BODY_WAIT_MS = 300_000;
-/** An unused connection is kept as long as a task may be busy with its source between two calls. */
+/** An unused connection of somebody who is trusted is kept as long as a task may be busy with its source between two calls. */
 const IDLE_WAIT_MS = 120_000;
+/** Of all connections, for strangers from one address: generous, because all tasks may come through one proxy. */
+const STRANGERS_SHARE = 1 / 2;
 /** How often the waits above are looked at. */
 const CHECK_MS = 2_000;
 const HEAD_BYTES_MAX = 16_384;
@@ -60,14 +66,18 @@ const limits = (headWaitMs: number) => ({
  * `INSECURE_LISTEN`, `USAGE` for a certificate or an address that cannot be used.
  */
 export async function serveCalls(options: ServeOptions): Promise<CallServer> {
-  const { listen, clock, tls, insecure = false } = options;
+  const { listen, clock, tls, insecure = false, connectionsMax = CONNECTIONS_MAX } = options;
   refuseInsecureListen({ host: listen.host, tls: tls !== undefined, insecure });
   const budget = new ByteBudget(BODIES_MAX * options.callBytesMax);
-  const server = createServer(options, (request, response) => route(options, budget, request, response));
+  const strangers = new Strangers(Math.ceil(connectionsMax * STRANGERS_SHARE));
+  const server = createServer(options, (request, response) =>
+    route({ ...options, budget, strangers }, request, response),
+  );
+  server.on('connection', (socket: Socket) => strangers.meet(socket) || socket.destroy());
   server.on('request', (_request, response) => response.once('close', () => closeIfEnding(server)));
   // A request that is cut, or is none, gets no answer: one by the platform would look like another service's.
   server.on('clientError', (_error, socket) => socket.destroy());
-  server.maxConnections = CONNECTIONS_MAX;
+  server.maxConnections = connectionsMax;
   server.timeout = IDLE_WAIT_MS;
   await listening(server, listen);
   return {
@@ -94,17 +104,22 @@ function createServer({ tls, headWaitMs = HEAD_WAIT_MS }: ServeOptions, listener
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-function listening(server: Server, { host, port }: ServeOptions['listen']): Promise<void> {
+const LISTEN_HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'Is it running already? Choose another port or address.',
+  EACCES: 'This account may not use the port: below 1024 an administrator has to allow it. Choose a higher one.',
+  EADDRNOTAVAIL: 'This machine does not have the address. 127.0.0.1 is for this machine only, 0.0.0.0 for all.',
+  ENOTFOUND: 'The host name is not known. Give an address of this machine, as 127.0.0.1 or 0.0.0.0.',
+};
+
+export function listenFailure({ host, port }: ServeOptions['listen'], cause: NodeJS.ErrnoException): SpeilError {
+  const hint = LISTEN_HINTS[cause.code ?? ''] ?? 'Choose another port or address.';
+  return new SpeilError('USAGE', `cannot listen on ${host}:${port}: ${cause.message}`, { hint, cause });
+}
+
+function listening(server: Server, listen: ServeOptions['listen']): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', (cause) => {
-    reject(
-      new SpeilError('USAGE', `cannot listen on ${host}:${port}: ${cause.message}`, {
-        hint: 'Is it running already? Choose another port or address.',
-        cause,
-      }),
-    );
-  });
-  server.listen({ host, port }, resolve);
+  server.once('error', (cause) => reject(listenFailure(listen, cause)));
+  server.listen({ ...listen }, resolve);
   return promise;
 }
 
@@ -113,17 +128,27 @@ function urlOf(server: Server, host: string, tls: boolean): string {
   return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-function route(options: ServeOptions, budget: ByteBudget, request: IncomingMessage, response: ServerResponse): void {
+type Desk = ServeOptions & { readonly budget: ByteBudget; readonly strangers: Strangers };
+
+/** Connections of whoever has not shown to be trusted end with the answer: kept ones are few enough to be held by one. */
+function route(desk: Desk, request: IncomingMessage, response: ServerResponse): void {
   const path = (request.url ?? '').split('?', 1)[0] ?? '';
   const call = callOfPath(path);
-  if (call !== null && request.method === 'POST') void takeCall({ ...options, budget }, call, request, response);
+  const wantsMore = response.shouldKeepAlive;
+  response.shouldKeepAlive = false;
+  const trusted = () => {
+    response.shouldKeepAlive = wantsMore;
+    desk.strangers.know(request.socket);
+  };
+  if (call !== null && request.method === 'POST') void takeCall({ ...desk, trusted }, call, request, response);
   else if (call !== null) answerJson(response.setHeader('allow', 'POST'), 405, { error: 'calls are made by POST' });
   else if (path === '/healthz') answerJson(response, 200, { status: 'ok' });
-  else if (options.extra?.(request, response) !== true) answerJson(response, 404, { error: 'nothing is here' });
+  else if (desk.extra?.(request, response, trusted) !== true) answerJson(response, 404, { error: 'nothing is here' });
 }
 
 function answerJson(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  response.writeHead(status, { 'content-type': 'application/json', [SERVICE_HEADER]: 'mirror-client' });
+  response.end(JSON.stringify(body));
 }
 
 /** A connection that was busy when the server began to end is kept for nobody. */

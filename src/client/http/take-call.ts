@@ -14,7 +14,17 @@ type CallTaker = {
   readonly callBytesMax: number;
   readonly clock: Clock;
   readonly budget: ByteBudget;
+  /** Is told, before the answer, that the caller is who it says. */
+  readonly trusted: () => void;
 };
+
+/** The status of `TRUST_REFUSED`. */
+const UNTRUSTED = 401;
+/** A body of the largest size over a line of 2 Mbit/s. */
+export const BODY_WAIT_MS = 300_000;
+/** What a stranger may still be sending while it reads that it is refused: the first bytes of a task whose key is wrong. */
+const STRANGER_BYTES_MAX = 1_000_000;
+const STRANGER_WAIT_MS = 5_000;
 
 /** Answers one call. Whoever is not trusted is refused before its body is read. */
 export async function takeCall(
@@ -52,22 +62,38 @@ const encodingOf = (name: string | undefined): BodyEncoding | null =>
 
 /**
  * The answer goes out at once; what the caller is still sending is read away, up to a bound, because a connection that
- * is closed on it would take the answer with it.
+ * is closed on it would take the answer with it. Callers that are trusted have more time for it than strangers.
  */
 async function refuse(
-  { callBytesMax }: CallTaker,
+  { callBytesMax, clock }: CallTaker,
   request: IncomingMessage,
   response: ServerResponse,
   answer: CallAnswer,
 ): Promise<void> {
   writeHead(response, answer, { connection: 'close' });
   response.write(answer.body);
-  let left = callBytesMax;
+  const isStranger = answer.status === UNTRUSTED;
+  const bytesMax = isStranger ? Math.min(callBytesMax, STRANGER_BYTES_MAX) : callBytesMax;
+  const over = new AbortController();
+  const late = clock.sleep(isStranger ? STRANGER_WAIT_MS : BODY_WAIT_MS, over.signal).then(
+    () => request.destroy(),
+    () => undefined,
+  );
+  try {
+    await readAway(request, bytesMax);
+    response.end();
+  } finally {
+    over.abort();
+    await late;
+  }
+}
+
+async function readAway(request: IncomingMessage, bytesMax: number): Promise<void> {
+  let left = bytesMax;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     left -= chunk.byteLength;
-    if (left < 0) break;
+    if (left < 0) return;
   }
-  response.end();
 }
 
 async function answerCall(
@@ -76,7 +102,7 @@ async function answerCall(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { handler, clock, budget, callBytesMax } = taker;
+  const { handler, clock, budget, callBytesMax, trusted } = taker;
   const encoding = encodingOf(request.headers['content-encoding']) ?? 'identity';
   let held = 0;
   try {
@@ -85,6 +111,7 @@ async function answerCall(
       held += bytes;
     });
     const answer = await withHeartbeats(clock, response, handler({ call, token, encoding, body }));
+    if (answer.status !== UNTRUSTED) trusted();
     writeHead(response, answer, {});
     response.end(answer.body);
   } catch (error) {

@@ -48,8 +48,8 @@ export type SoapLogEntry = {
   readonly error: ErrorReport | null;
 };
 
-/** Answers what is for one of its paths, and says whether it was. */
-export type SoapReceiver = (request: IncomingMessage, response: ServerResponse) => boolean;
+/** Answers what is for one of its paths, and says whether it was. Calls `trusted` before the answer to a proved call. */
+export type SoapReceiver = (request: IncomingMessage, response: ServerResponse, trusted?: () => void) => boolean;
 
 /**
  * The receiving end of SuperOffice's published mirroring contract: a mirroring task of theirs delivers into the mirrors
@@ -58,17 +58,18 @@ export type SoapReceiver = (request: IncomingMessage, response: ServerResponse) 
 export function createSoapReceiver(options: SoapReceiverOptions): SoapReceiver {
   const receiver = new Receiver(options);
   const paths = new Set((options.paths ?? SOAP_PATHS).map((path) => path.toLowerCase()));
-  return (request, response) => {
+  return (request, response, trusted) => {
     const { pathname, search } = partsOf(request.url ?? '/');
     if (!paths.has(pathname.toLowerCase())) return false;
-    receiver.answer(request, response, { pathname, search }).catch(() => response.destroy());
+    receiver.answer(request, response, { pathname, search, trusted }).catch(() => response.destroy());
     return true;
   };
 }
 
-type Target = { readonly pathname: string; readonly search: string };
+type Place = { readonly pathname: string; readonly search: string };
+type Target = Place & { readonly trusted: (() => void) | undefined };
 
-function partsOf(url: string): Target {
+function partsOf(url: string): Place {
   const at = url.indexOf('?');
   return at === -1 ? { pathname: url, search: '' } : { pathname: url.slice(0, at), search: url.slice(at + 1) };
 }
@@ -102,6 +103,7 @@ class Receiver {
     const { status, body, operation = null, tenant = null, error = null } = await this.#call(request);
     const durationMs = clock.monotonicMs() - startedMs;
     log?.({ operation, tenant, status, durationMs, error });
+    if (tenant !== null) target.trusted?.();
     await finish(request, response, { status, type: 'text/xml', body });
   }
 

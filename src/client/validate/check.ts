@@ -4,7 +4,7 @@ import { type ErrorReport, errorReport, SpeilError } from '../../core/error.ts';
 export type Check = {
   /** What was looked at: `key`, `mirror`, `dns`, `tls`. */
   readonly name: string;
-  /** Null: it could not be looked at, because something before it failed. */
+  /** Null: it was not looked at, because something before it failed, or nothing was said about it. */
   readonly ok: boolean | null;
   readonly message: string;
   readonly hint: string | null;
@@ -19,8 +19,9 @@ export class Checks {
     this.#tell = tell;
   }
 
+  /** Nothing has failed. */
   get isOk(): boolean {
-    return this.done.every(({ ok }) => ok === true);
+    return this.done.every(({ ok }) => ok !== false);
   }
 
   /** Runs a check; `work` answers what is fine, in words. Answers whether it was. */
@@ -39,8 +40,8 @@ export class Checks {
     this.#add({ name, ok: false, message, hint });
   }
 
-  notChecked(names: readonly string[], message: string): void {
-    for (const name of names) this.#add({ name, ok: null, message, hint: null });
+  notChecked(names: readonly string[], message: string, hint: string | null = null): void {
+    for (const name of names) this.#add({ name, ok: null, message, hint });
   }
 
   #add(check: Check): void {
