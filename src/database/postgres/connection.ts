@@ -31,6 +31,7 @@ const SESSION_SETTINGS = [
   `lock_timeout = ${LOCK_WAIT_MS}`,
   'plan_cache_mode = force_generic_plan',
   'jit = off',
+  'search_path = pg_catalog',
 ];
 
 export type Row = Readonly<Record<string, unknown>>;
@@ -48,6 +49,11 @@ export class PostgresConnection implements AsyncDisposable {
   #copying = false;
   /** Statements that wait for the next one to go out with. */
   #posted = '';
+  /** Among them are some that can fail, other than the beginning and the end of a savepoint. */
+  #isUnproved = false;
+  /** The first failure of the open transaction, for as long as nothing succeeded after it. */
+  #abortedBy: SpeilError | null = null;
+  #savepoints = 0;
 
   private constructor(
     client: pg.Client,
@@ -80,7 +86,6 @@ export class PostgresConnection implements AsyncDisposable {
       const { version, schema, name, instance } = about.rows[0];
       if (version < VERSION_MIN) throw tooOld(location.display, String(name).split(' ').slice(0, 2).join(' '));
       await client.query(SESSION_SETTINGS.map((setting) => `SET ${setting};`).join(' '));
-      await client.query('SET search_path = pg_catalog');
       const connection = new PostgresConnection(client, location.display, {
         serverVersion: version,
         defaultSchema: schema ?? 'public',
@@ -100,11 +105,21 @@ export class PostgresConnection implements AsyncDisposable {
     return this.#lost === null && !this.#copying;
   }
 
+  /** The open transaction has failed: all that it still takes is to be rolled back, or back to a savepoint before. */
+  get isAborted(): boolean {
+    return this.#abortedBy !== null;
+  }
+
   /** Runs one statement, or several without parameters; answers the rows of the last one. */
   async query<R extends Row = Row>(sql: string, parameters?: readonly unknown[]): Promise<R[]> {
     const result = await this.#run(sql, parameters);
-    const last = Array.isArray(result) ? result.at(-1) : result;
-    return (last?.rows ?? []) as R[];
+    return (result.at(-1)?.rows ?? []) as R[];
+  }
+
+  /** Runs statements in one round trip; answers the rows of each. */
+  async queryEach(statements: readonly string[]): Promise<readonly (readonly Row[])[]> {
+    const results = await this.#run(statements.join('; '));
+    return results.slice(-statements.length).map(({ rows }) => rows);
   }
 
   /** Like `query`, for a statement that comes again and again in this session: the server keeps its plan. */
@@ -129,31 +144,80 @@ export class PostgresConnection implements AsyncDisposable {
   /** Rows that the statement touched. */
   async execute(sql: string, parameters?: readonly unknown[]): Promise<number> {
     const result = await this.#run(sql, parameters);
-    const last = Array.isArray(result) ? result.at(-1) : result;
-    return last?.rowCount ?? 0;
+    return result.at(-1)?.rowCount ?? 0;
   }
 
   /**
    * A statement whose result nobody waits for. It goes out in front of the next one, in the same round trip, and when it
-   * fails the next one does.
+   * fails the next one does; nothing that was posted is left behind by `commit` or `savepoint`.
    */
   post(sql: string): void {
     this.#posted += `${sql}; `;
+    this.#isUnproved = true;
+  }
+
+  /** Begins a transaction; goes out with its first statement. */
+  begin(settings: string): void {
+    this.#abortedBy = null;
+    this.post(`BEGIN${settings}`);
+  }
+
+  /** Throws what made the transaction fail, also where that was thrown before: the server makes a rollback of it. */
+  async commit(): Promise<void> {
+    const abortedBy = this.#abortedBy;
+    const result = await this.#run('COMMIT');
+    if (result.at(-1)?.command === 'COMMIT') return;
+    throw abortedBy ?? new SpeilError('INTERNAL', `${this.display} rolled the transaction back`);
+  }
+
+  /**
+   * Undoes what `work` did when it throws, and throws on. The transaction stays usable, unless what was posted before
+   * the savepoint is what failed: then `isAborted`.
+   */
+  async savepoint<T>(work: () => Promise<T>): Promise<T> {
+    const name = `speil_${++this.#savepoints}`;
+    this.#posted += `SAVEPOINT ${name}; `;
+    try {
+      const result = await work();
+      this.#posted += `RELEASE SAVEPOINT ${name}; `;
+      if (this.#isUnproved) await this.#settle();
+      return result;
+    } catch (error) {
+      await this.#rollBackTo(name);
+      throw error;
+    }
+  }
+
+  async #rollBackTo(savepoint: string): Promise<void> {
+    for (const step of [() => this.#settle(), () => this.query(`ROLLBACK TO SAVEPOINT ${savepoint}`)]) {
+      if (!this.isUsable) return;
+      await step().catch(rethrowIfLost);
+    }
+  }
+
+  /** Waits for what was posted. */
+  async #settle(): Promise<void> {
+    if (this.#posted !== '') await this.#run('');
   }
 
   /** A transaction that is rolled back does not need what was only posted. */
   #withPosted(sql: string): string {
     const all = sql === 'ROLLBACK' ? sql : this.#posted + sql;
     this.#posted = '';
+    this.#isUnproved = false;
     return all;
   }
 
   /** Parameters belong to a single statement: what was posted goes ahead of it. */
-  async #run(sql: string, parameters?: readonly unknown[]): Promise<pg.QueryResult> {
+  async #run(sql: string, parameters?: readonly unknown[]): Promise<readonly pg.QueryResult[]> {
     try {
-      if (parameters === undefined) return await this.#client.query(this.#withPosted(sql));
-      if (this.#posted !== '') await this.#client.query(this.#withPosted(''));
-      return await this.#client.query(sql, [...parameters]);
+      if (parameters !== undefined && this.#posted !== '') await this.#client.query(this.#withPosted(''));
+      const result: pg.QueryResult | pg.QueryResult[] =
+        parameters === undefined
+          ? await this.#client.query(this.#withPosted(sql))
+          : await this.#client.query(sql, [...parameters]);
+      this.#abortedBy = null;
+      return Array.isArray(result) ? result : [result];
     } catch (error) {
       throw this.#failure(error);
     }
@@ -178,7 +242,9 @@ export class PostgresConnection implements AsyncDisposable {
   /** `COPY … FROM STDIN` of bytes that are there; answers the number of rows. */
   async copyIn(sql: string, bytes: Uint8Array): Promise<number> {
     try {
-      return await this.#client.query(new CopyIn(this.#withPosted(sql), bytes)).done;
+      const rows = await this.#client.query(new CopyIn(this.#withPosted(sql), bytes)).done;
+      this.#abortedBy = null;
+      return rows;
     } catch (error) {
       throw this.#failure(error);
     }
@@ -188,6 +254,7 @@ export class PostgresConnection implements AsyncDisposable {
   #failure(error: unknown): SpeilError {
     const failure = postgresError(this.#lost ?? error, this.display);
     if (failure.code === 'CONNECTION_LOST') this.#lost ??= failure;
+    this.#abortedBy ??= failure;
     return failure;
   }
 
@@ -201,6 +268,11 @@ export class PostgresConnection implements AsyncDisposable {
     const { connection } = this.#client as unknown as { connection: { stream: { destroy(): void } } };
     connection.stream.destroy();
   }
+}
+
+/** For a failure that is dealt with where the session goes on. */
+export function rethrowIfLost(error: unknown): void {
+  if (error instanceof SpeilError && error.code === 'CONNECTION_LOST') throw error;
 }
 
 function newClient(location: PostgresLocation, applicationName: string, doing: string): pg.Client {

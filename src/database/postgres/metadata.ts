@@ -5,13 +5,13 @@ import { TableName, type TableSchema } from '../../core/table.ts';
 import type { MirroredTable, PendingCopy } from '../mirror-database.ts';
 import { METADATA_COMMENT } from './catalogue-sql.ts';
 import type { PostgresConnection, Row } from './connection.ts';
-import { ident, literal } from './sql.ts';
+import { ident, literal, literalOrNull } from './sql.ts';
 
 /** LSN of a table that is to be copied: what SuperOffice's operators set by hand. */
 const NO_LSN = -1n;
 
 /** Columns that an operator reads come first; the rest is Speil's own. */
-export const metadataDdl = (table: string): readonly string[] => [
+const metadataDdl = (table: string): readonly string[] => [
   `CREATE TABLE IF NOT EXISTS ${table} (
     table_name text PRIMARY KEY, schema_hash text NOT NULL, lsn bigint NOT NULL DEFAULT -1, rows bigint NOT NULL DEFAULT 0,
     completed_at timestamptz, lineage text, bookmark text, token text, "schema" text NOT NULL, copy text,
@@ -36,25 +36,83 @@ type MetadataRow = Row & {
 /** Which rows to read. Rows that are named are locked until the transaction ends. */
 export type MetadataChoice = 'all' | 'pending' | { readonly tables: readonly TableName[] };
 
+/** The metadata table, and whether it was seen to be there and to be ours: then nobody has to ask again. */
+export type MetadataTable = { readonly name: string; isKnown: boolean };
+
+/** Makes the metadata table when it is not there, whatever was known of it. */
+export async function ensureMetadata(connection: PostgresConnection, table: MetadataTable): Promise<void> {
+  if (!(await isThere(connection, table.name))) await connection.query(metadataDdl(table.name).join('; '));
+  table.isKnown = true;
+}
+
 /** Empty when the metadata table is not there. */
 export async function readMetadataRows(
   connection: PostgresConnection,
-  table: string,
+  table: MetadataTable,
   choice: MetadataChoice = 'all',
 ): Promise<readonly MirroredTable[]> {
-  if (!(await isThere(connection, table))) return [];
-  const names = typeof choice === 'string' ? null : choice.tables.map(TableName.toText);
-  const pending = choice === 'pending' ? "AND nullable_pending <> '[]'" : '';
-  const rows = await connection.query<MetadataRow>(
-    `SELECT schema_hash, lsn::text, rows::text, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS completed_at,
-       lineage, bookmark, token, "schema", copy, widened, nullable_pending
-     FROM ${table} WHERE ($1::text[] IS NULL OR table_name = ANY ($1::text[])) ${pending}
-     ORDER BY table_name${names === null ? '' : ' FOR UPDATE'}`,
-    [names],
-  );
-  const mirrored = rows.map(toMirroredTable);
-  const existing = await readExisting(connection, mirrored);
-  return mirrored.map((row) => withExistence(row, existing));
+  table.isKnown ||= await isThere(connection, table.name);
+  if (!table.isKnown) return [];
+  try {
+    return await readRows(connection, table.name, choice);
+  } catch (error) {
+    table.isKnown = false;
+    throw error;
+  }
+}
+
+/** Whether tables that are named are there is asked in the same round trip. */
+async function readRows(
+  connection: PostgresConnection,
+  table: string,
+  choice: MetadataChoice,
+): Promise<readonly MirroredTable[]> {
+  if (typeof choice === 'string') {
+    const where = choice === 'pending' ? "WHERE nullable_pending <> '[]'" : '';
+    const mirrored = (await connection.query<MetadataRow>(rowsSql(table, where))).map(toMirroredTable);
+    if (mirrored.length === 0) return [];
+    const names = mirrored.flatMap(({ table: { name }, copy }) => [
+      name,
+      ...(copy?.shadow == null ? [] : [copy.shadow]),
+    ]);
+    return withExistence(connection, mirrored, await connection.query<ExistingRow>(existingSql(textArray(names))));
+  }
+  const where = `WHERE table_name = ANY (${textArray(choice.tables.map(TableName.toText))})`;
+  const shadows = `ARRAY(SELECT copy::json ->> 'shadow' FROM ${table} ${where} AND copy IS NOT NULL)`;
+  const names = `${textArray(choice.tables.map(({ name }) => name))} || ${shadows}`;
+  const [rows, existing] = (await connection.queryEach([
+    `${rowsSql(table, where)} FOR UPDATE`,
+    existingSql(names),
+  ])) as [readonly MetadataRow[], readonly ExistingRow[]];
+  return withExistence(connection, rows.map(toMirroredTable), existing);
+}
+
+const textArray = (texts: readonly string[]): string => `ARRAY[${texts.map(literal).join(', ')}]::text[]`;
+
+const rowsSql = (table: string, where: string): string =>
+  `SELECT schema_hash, lsn::text, rows::text, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS completed_at,
+     lineage, bookmark, token, "schema", copy, widened, nullable_pending
+   FROM ${table} ${where} ORDER BY table_name`;
+
+type ExistingRow = Row & { readonly schema: string; readonly name: string };
+
+/** The tables of these names, in whatever schema. */
+const existingSql = (names: string): string =>
+  `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'p') AND c.relname = ANY (${names})`;
+
+function withExistence(
+  { defaultSchema }: PostgresConnection,
+  rows: readonly MirroredTable[],
+  existing: readonly ExistingRow[],
+): readonly MirroredTable[] {
+  const keys = new Set(existing.map(({ schema, name }) => JSON.stringify([schema, name])));
+  const isThere = (schema: string | null, name: string) => keys.has(JSON.stringify([schema ?? defaultSchema, name]));
+  return rows.map((row) => ({
+    ...row,
+    exists: isThere(row.table.schema, row.table.name),
+    copy: row.copy?.shadow == null || isThere(row.table.schema, row.copy.shadow) ? row.copy : null,
+  }));
 }
 
 /** Tenants that have a metadata table in the login's default schema. */
@@ -70,9 +128,8 @@ export async function readTenants(connection: PostgresConnection): Promise<reado
 
 async function isThere(connection: PostgresConnection, table: string): Promise<boolean> {
   const { there, ours } = await connection.one<{ there: boolean; ours: boolean }>(
-    `SELECT to_regclass($1) IS NOT NULL AS there, EXISTS (SELECT FROM pg_attribute
-       WHERE attrelid = to_regclass($1) AND attname = 'nullable_pending' AND NOT attisdropped) AS ours`,
-    [table],
+    `SELECT to_regclass(${literal(table)}) IS NOT NULL AS there, EXISTS (SELECT FROM pg_attribute
+       WHERE attrelid = to_regclass(${literal(table)}) AND attname = 'nullable_pending' AND NOT attisdropped) AS ours`,
   );
   if (!there || ours) return there;
   throw new SpeilError('NAME_TAKEN', `${connection.display} has a table ${table} that is not Speil’s`, {
@@ -86,37 +143,12 @@ export async function readHeldHistories(
   table: string,
 ): Promise<readonly SourcePosition[]> {
   if (!(await isThere(connection, table))) return [];
-  const rows = await connection.query<Pick<MetadataRow, 'lsn' | 'lineage' | 'bookmark' | 'token'> & Row>(
+  const [rows, copies] = (await connection.queryEach([
     `SELECT DISTINCT ON (lineage, bookmark) lsn::text, lineage, bookmark, token FROM ${table} WHERE lsn <> ${NO_LSN}`,
-  );
-  const copies = await connection.query<{ copy: string }>(`SELECT copy FROM ${table} WHERE copy IS NOT NULL`);
+    `SELECT copy FROM ${table} WHERE copy IS NOT NULL`,
+  ])) as [readonly PositionRow[], readonly { copy: string }[]];
   const held = rows.map(toPosition).filter((position) => position !== null);
   return distinctHistories([...held, ...copies.map(({ copy }) => parseCopy(copy).start)]);
-}
-
-/** Names of the tables and shadows that are there, as `schema name`. */
-async function readExisting(
-  connection: PostgresConnection,
-  rows: readonly MirroredTable[],
-): Promise<ReadonlySet<string>> {
-  const names = rows.flatMap(({ table, copy }) => [table.name, ...(copy?.shadow == null ? [] : [copy.shadow])]);
-  const found = await connection.query<{ name: string; is_default: boolean; schema: string }>(
-    `SELECT c.relname AS name, n.nspname AS schema, n.nspname = $2 AS is_default
-     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND c.relname = ANY ($1::text[])`,
-    [names, connection.defaultSchema],
-  );
-  return new Set(
-    found.flatMap((row) => [nameKey(row.schema, row.name), ...(row.is_default ? [nameKey(null, row.name)] : [])]),
-  );
-}
-
-const nameKey = (schema: string | null, name: string): string => JSON.stringify([schema, name]);
-
-function withExistence(row: MirroredTable, existing: ReadonlySet<string>): MirroredTable {
-  const { schema, name } = row.table;
-  const { copy } = row;
-  const hasShadow = copy?.shadow == null || existing.has(nameKey(schema, copy.shadow));
-  return { ...row, exists: existing.has(nameKey(schema, name)), copy: hasShadow ? copy : null };
 }
 
 /** Schemas that were read before; the same text is the same schema. */
@@ -148,7 +180,9 @@ function toMirroredTable(row: MetadataRow): MirroredTable {
   };
 }
 
-function toPosition(row: Pick<MetadataRow, 'lsn' | 'lineage' | 'bookmark' | 'token'>): SourcePosition | null {
+type PositionRow = Pick<MetadataRow, 'lsn' | 'lineage' | 'bookmark' | 'token'>;
+
+function toPosition(row: PositionRow): SourcePosition | null {
   const lsn = BigInt(row.lsn);
   if (lsn === NO_LSN || row.token === null || row.lineage === null) return null;
   return { lsn: Lsn.of(lsn), token: row.token, lineage: row.lineage, bookmark: row.bookmark };
@@ -163,31 +197,28 @@ function parseCopy(text: string): PendingCopy {
   return { ...copy, start: { ...copy.start, lsn: Lsn.of(copy.start.lsn) } };
 }
 
-export async function saveMetadataRow(
-  connection: PostgresConnection,
-  table: string,
-  row: MirroredTable,
-): Promise<void> {
+/** Posted: it is there once the next statement is done. */
+export function saveMetadataRow(connection: PostgresConnection, table: string, row: MirroredTable): void {
   const { position } = row;
-  await connection.query(
+  const values = [
+    TableName.toText(row.table),
+    row.schemaHash,
+    (position === null ? NO_LSN : BigInt.asIntN(64, position.lsn)).toString(),
+    String(row.rows),
+    row.completedAt,
+    position?.lineage ?? null,
+    position?.bookmark ?? null,
+    position?.token ?? null,
+    JSON.stringify(row.schema),
+    row.copy === null ? null : copyText(row.copy),
+    JSON.stringify(row.widened),
+    JSON.stringify(row.nullablePending),
+  ];
+  connection.post(
     `INSERT INTO ${table} AS m (table_name, schema_hash, lsn, rows, completed_at, lineage, bookmark, token, "schema", copy, widened, nullable_pending)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+     VALUES (${values.map(literalOrNull).join(', ')})
      ON CONFLICT (table_name) DO UPDATE SET schema_hash = excluded.schema_hash, lsn = excluded.lsn, rows = excluded.rows,
        completed_at = excluded.completed_at, lineage = excluded.lineage, bookmark = excluded.bookmark, token = excluded.token,
        "schema" = excluded."schema", copy = excluded.copy, widened = excluded.widened, nullable_pending = excluded.nullable_pending`,
-    [
-      TableName.toText(row.table),
-      row.schemaHash,
-      (position === null ? NO_LSN : BigInt.asIntN(64, position.lsn)).toString(),
-      row.rows,
-      row.completedAt,
-      position?.lineage ?? null,
-      position?.bookmark ?? null,
-      position?.token ?? null,
-      JSON.stringify(row.schema),
-      row.copy === null ? null : copyText(row.copy),
-      JSON.stringify(row.widened),
-      JSON.stringify(row.nullablePending),
-    ],
   );
 }

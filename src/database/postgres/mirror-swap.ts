@@ -1,7 +1,7 @@
 import { SpeilError } from '../../core/error.ts';
 import { TableName } from '../../core/table.ts';
 import type { WriteTarget } from '../mirror-database.ts';
-import type { PostgresConnection } from './connection.ts';
+import { type PostgresConnection, type Row, rethrowIfLost } from './connection.ts';
 import { targetName } from './mirror-tables.ts';
 import type { Writer } from './mirror-write.ts';
 import { ident, identList, literal } from './sql.ts';
@@ -17,19 +17,19 @@ type Belonging = { readonly what: string; readonly create: readonly string[]; re
 export async function buildKey(writer: Writer, target: WriteTarget): Promise<{ readonly duplicates: number }> {
   if (target.shadow === null) return { duplicates: 0 };
   const { connection, dialect } = writer;
-  const table = dialect.qualify(targetName(target));
+  const { key, table } = target.schema;
+  const shadow = dialect.qualify(targetName(target));
+  const addKey = (): Promise<OwnersIndex[]> => {
+    if (key.length > 0) connection.post(`ALTER TABLE ${shadow} ADD PRIMARY KEY (${identList(key)})`);
+    return connection.query<OwnersIndex>(about(OWNERS_INDEXES_SQL, dialect.qualify(table)));
+  };
   let duplicates = 0;
-  if (target.schema.key.length > 0) {
-    const addKey = () => connection.query(`ALTER TABLE ${table} ADD PRIMARY KEY (${identList(target.schema.key)})`);
-    try {
-      await inSavepoint(connection, addKey);
-    } catch (error) {
-      if (!(error instanceof SpeilError) || error.code !== 'KEY_VIOLATED') throw error;
-      duplicates = await removeDuplicates(connection, table, target.schema.key);
-      await addKey();
-    }
-  }
-  await buildOwnersIndexes(writer, target);
+  const indexes = await connection.savepoint(addKey).catch(async (error: unknown) => {
+    if (!(error instanceof SpeilError) || error.code !== 'KEY_VIOLATED' || connection.isAborted) throw error;
+    duplicates = await removeDuplicates(connection, shadow, key);
+    return addKey();
+  });
+  await buildOwnersIndexes(connection, indexes, shadow);
   return { duplicates };
 }
 
@@ -40,44 +40,40 @@ const removeDuplicates = (connection: PostgresConnection, table: string, key: re
        WHERE nth > 1))`,
   );
 
-async function inSavepoint<T>(connection: PostgresConnection, work: () => Promise<T>): Promise<T> {
-  await connection.query('SAVEPOINT speil_swap');
-  try {
-    const result = await work();
-    await connection.query('RELEASE SAVEPOINT speil_swap');
-    return result;
-  } catch (error) {
-    if (connection.isUsable) await connection.query('ROLLBACK TO SAVEPOINT speil_swap');
-    throw error;
-  }
-}
+type OwnersIndex = Row & { readonly oid: number; readonly name: string; readonly definition: string };
 
-type OwnersIndex = { readonly oid: number; readonly name: string; readonly definition: string };
+/** Indexes that the owner added: all but our key and those that a constraint keeps. `$1` is the table, as in all below. */
+const OWNERS_INDEXES_SQL = `
+  SELECT i.indexrelid::bigint::float8 AS oid, c.relname AS name, pg_get_indexdef(i.indexrelid) AS definition
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+  WHERE i.indrelid = to_regclass($1) AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+  ORDER BY c.relname`;
 
-/** Indexes that the owner added: all but our key and those that a constraint keeps. */
-const ownersIndexes = (connection: PostgresConnection, table: string): Promise<OwnersIndex[]> =>
-  connection.query<OwnersIndex & Readonly<Record<string, unknown>>>(
-    `SELECT i.indexrelid::bigint::float8 AS oid, c.relname AS name, pg_get_indexdef(i.indexrelid) AS definition
-     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-     WHERE i.indrelid = to_regclass($1) AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
-     ORDER BY c.relname`,
-    [table],
-  );
+const about = (sql: string, table: string): string => sql.replaceAll('$1', () => literal(table));
 
 const temporaryIndexName = (oid: number): string => `speil_index_${oid}`;
 
-async function buildOwnersIndexes(writer: Writer, target: WriteTarget): Promise<void> {
-  const live = writer.dialect.qualify(target.schema.table);
-  const shadow = writer.dialect.qualify(targetName(target));
-  for (const index of await ownersIndexes(writer.connection, live)) {
-    const build = () => writer.connection.query(indexSql(index, temporaryIndexName(index.oid), shadow));
-    await inSavepoint(writer.connection, build).catch(rethrowIfLost);
+async function buildOwnersIndexes(
+  connection: PostgresConnection,
+  indexes: readonly OwnersIndex[],
+  shadow: string,
+): Promise<void> {
+  for (const index of indexes) {
+    const build = () => connection.query(indexSql(index, temporaryIndexName(index.oid), shadow));
+    await unlessAborted(connection, connection.savepoint(build));
   }
 }
 
-/** An index whose column is gone is told of at the swap, not here. */
-function rethrowIfLost(error: unknown): void {
-  if (error instanceof SpeilError && error.code === 'CONNECTION_LOST') throw error;
+/** Of a savepoint's work that may fail: answers why it did. An index whose column is gone is told of at the swap. */
+async function unlessAborted(connection: PostgresConnection, work: Promise<unknown>): Promise<string | null> {
+  try {
+    await work;
+    return null;
+  } catch (error) {
+    rethrowIfLost(error);
+    if (connection.isAborted) throw error;
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 /** The definition from ` USING ` on, on another table under another name. */
@@ -95,12 +91,11 @@ export async function swapTables(writer: Writer, target: WriteTarget): Promise<{
   if (target.shadow === null) return { notes: [] };
   const live = dialect.qualify(target.schema.table);
   const shadow = dialect.qualify(targetName(target));
-  const { there } = await connection.one<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [live]);
-  const belongings = there ? await readBelongings(writer, target) : [];
-  for (const { drop } of belongings.toReversed()) if (drop !== null) await connection.query(drop);
-  if (there) await connection.query(`DROP TABLE ${live}`);
-  await connection.query(`ALTER TABLE ${shadow} RENAME TO ${ident(target.schema.table.name)}`);
-  await renameKey(connection, live, target.schema.table.name);
+  const { key, belongings } = await readAround(writer, target);
+  for (const { drop } of belongings.toReversed()) if (drop !== null) connection.post(drop);
+  connection.post(`DROP TABLE IF EXISTS ${live}`);
+  connection.post(`ALTER TABLE ${shadow} RENAME TO ${ident(target.schema.table.name)}`);
+  if (key !== null) await renameKey(connection, { table: live, key, wanted: keyName(target) });
   const notes: string[] = [];
   for (const belonging of belongings) {
     const note = await makeAgain(connection, belonging);
@@ -110,51 +105,58 @@ export async function swapTables(writer: Writer, target: WriteTarget): Promise<{
 }
 
 async function makeAgain(connection: PostgresConnection, { what, create }: Belonging): Promise<string | null> {
-  try {
-    await inSavepoint(connection, async () => {
-      for (const sql of create) await connection.query(sql);
-    });
-    return null;
-  } catch (error) {
-    rethrowIfLost(error);
-    return `${what} could not be kept: ${error instanceof Error ? error.message : error}`;
-  }
+  const made = connection.savepoint(async () => {
+    for (const sql of create) connection.post(sql);
+  });
+  const why = await unlessAborted(connection, made);
+  return why === null ? null : `${what} could not be kept: ${why}`;
 }
+
+const keyName = ({ schema }: WriteTarget): string => `${schema.table.name.slice(0, 50)}_pkey`;
 
 /** The key's constraint is named after the shadow; give it the usual name if that is free. */
-async function renameKey(connection: PostgresConnection, live: string, name: string): Promise<void> {
-  const [key] = await connection.query<{ name: string }>(
-    "SELECT conname AS name FROM pg_constraint WHERE conrelid = to_regclass($1) AND contype = 'p'",
-    [live],
-  );
-  const wanted = `${name.slice(0, 50)}_pkey`;
-  if (key === undefined || key.name === wanted) return;
-  const rename = () => connection.query(`ALTER TABLE ${live} RENAME CONSTRAINT ${ident(key.name)} TO ${ident(wanted)}`);
-  await inSavepoint(connection, rename).catch(rethrowIfLost);
+async function renameKey(
+  connection: PostgresConnection,
+  { table, key, wanted }: { readonly table: string; readonly key: string; readonly wanted: string },
+): Promise<void> {
+  if (key === wanted) return;
+  const rename = () => connection.query(`ALTER TABLE ${table} RENAME CONSTRAINT ${ident(key)} TO ${ident(wanted)}`);
+  await unlessAborted(connection, connection.savepoint(rename));
 }
 
-async function readBelongings(writer: Writer, target: WriteTarget): Promise<readonly Belonging[]> {
+type Around = {
+  /** Name of the shadow's key; null when it has none. */
+  readonly key: string | null;
+  /** What hangs on the table; nothing when it is not there. */
+  readonly belongings: readonly Belonging[];
+};
+
+/** All that a swap has to know, in one round trip. */
+async function readAround(writer: Writer, target: WriteTarget): Promise<Around> {
   const live = writer.dialect.qualify(target.schema.table);
-  const { connection } = writer;
-  const dependents = await dependentViews(connection, live);
-  return [
-    ...(await indexBelongings(writer, target, live)),
-    ...(await statements(connection, CONSTRAINTS_SQL, live)),
-    ...(await statements(connection, TRIGGERS_SQL, live)),
-    ...(await statements(connection, GRANTS_SQL, live)),
-    ...(await statements(connection, COMMENTS_SQL, live)),
-    ...(await statements(connection, FOREIGN_KEYS_TO_SQL, live)),
-    ...dependents,
-  ];
+  const shadow = writer.dialect.qualify(targetName(target));
+  const [keys, built, indexes, views, ...statements] = (await writer.connection.queryEach([
+    about(KEY_SQL, shadow),
+    about(INDEX_NAMES_SQL, shadow),
+    ...[OWNERS_INDEXES_SQL, DEPENDENT_VIEWS_SQL, ...STATEMENTS_SQL].map((sql) => about(sql, live)),
+  ])) as readonly [readonly Named[], readonly Named[], readonly OwnersIndex[], readonly ViewRow[], ...StatementRow[][]];
+  return {
+    key: keys[0]?.name ?? null,
+    belongings: [
+      ...indexBelongings(writer, target, { indexes, built }),
+      ...statements.flat().map(({ what, create, drop }) => ({ what, create: [create], drop })),
+      ...views.map(viewBelonging),
+    ],
+  };
 }
 
-async function indexBelongings(writer: Writer, target: WriteTarget, live: string): Promise<readonly Belonging[]> {
-  const indexes = await ownersIndexes(writer.connection, live);
+function indexBelongings(
+  writer: Writer,
+  target: WriteTarget,
+  { indexes, built }: { readonly indexes: readonly OwnersIndex[]; readonly built: readonly Named[] },
+): readonly Belonging[] {
+  const live = writer.dialect.qualify(target.schema.table);
   const schema = writer.dialect.qualify({ schema: target.schema.table.schema, name: '' }).replace(/\.""$/, '');
-  const built = await writer.connection.query<{ name: string }>(
-    'SELECT c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = to_regclass($1)',
-    [writer.dialect.qualify(targetName(target))],
-  );
   return indexes.map((index) => {
     const temporary = temporaryIndexName(index.oid);
     const isBuilt = built.some(({ name }) => name === temporary);
@@ -165,12 +167,13 @@ async function indexBelongings(writer: Writer, target: WriteTarget, live: string
   });
 }
 
-type StatementRow = { readonly what: string; readonly create: string; readonly drop: string | null };
+type Named = Row & { readonly name: string };
+type StatementRow = Row & { readonly what: string; readonly create: string; readonly drop: string | null };
 
-async function statements(connection: PostgresConnection, sql: string, table: string): Promise<readonly Belonging[]> {
-  const rows = await connection.query<StatementRow & Readonly<Record<string, unknown>>>(sql, [table]);
-  return rows.map((row) => ({ what: row.what, create: [row.create], drop: row.drop }));
-}
+const KEY_SQL = "SELECT conname AS name FROM pg_constraint WHERE conrelid = to_regclass($1) AND contype = 'p'";
+
+const INDEX_NAMES_SQL =
+  'SELECT c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = to_regclass($1)';
 
 /** `regclass::text` is qualified, since our search_path is `pg_catalog` alone. */
 const CONSTRAINTS_SQL = `
@@ -207,7 +210,10 @@ const aclSql = (acl: string, on: string): string => `
 
 const GRANTS_SQL = `${aclSql('c.relacl', 'ON %s')} UNION ALL ${aclSql('a.attacl', '(%I) ON %s')}`;
 
-type ViewRow = {
+/** Each answers how to make things again, in the order in which they are made. */
+const STATEMENTS_SQL = [CONSTRAINTS_SQL, TRIGGERS_SQL, GRANTS_SQL, COMMENTS_SQL, FOREIGN_KEYS_TO_SQL];
+
+type ViewRow = Row & {
   readonly oid: number;
   readonly name: string;
   readonly kind: string;
@@ -219,27 +225,24 @@ type ViewRow = {
   readonly indexes: readonly string[] | null;
 };
 
-/** Views on the table and views on those, each after what it needs. */
-async function dependentViews(connection: PostgresConnection, table: string): Promise<readonly Belonging[]> {
-  const rows = await connection.query<ViewRow & Readonly<Record<string, unknown>>>(DEPENDENT_VIEWS_SQL, [table]);
-  return rows.map((view) => {
-    const word = view.kind === 'm' ? 'MATERIALIZED VIEW' : 'VIEW';
-    const options = view.options === null ? '' : ` WITH (${view.options.join(', ')})`;
-    const definition = view.definition.replace(/;\s*$/, '');
-    return {
-      what: `view ${view.name}`,
-      drop: `DROP ${word} ${view.name}`,
-      create: [
-        `CREATE ${word} ${view.name}${options} AS ${definition}`,
-        `ALTER ${word} ${view.name} OWNER TO ${ident(view.owner)}`,
-        ...(view.comment === null ? [] : [`COMMENT ON ${word} ${view.name} IS ${literal(view.comment)}`]),
-        ...(view.grants ?? []),
-        ...(view.indexes ?? []),
-      ],
-    };
-  });
+function viewBelonging(view: ViewRow): Belonging {
+  const word = view.kind === 'm' ? 'MATERIALIZED VIEW' : 'VIEW';
+  const options = view.options === null ? '' : ` WITH (${view.options.join(', ')})`;
+  const definition = view.definition.replace(/;\s*$/, '');
+  return {
+    what: `view ${view.name}`,
+    drop: `DROP ${word} ${view.name}`,
+    create: [
+      `CREATE ${word} ${view.name}${options} AS ${definition}`,
+      `ALTER ${word} ${view.name} OWNER TO ${ident(view.owner)}`,
+      ...(view.comment === null ? [] : [`COMMENT ON ${word} ${view.name} IS ${literal(view.comment)}`]),
+      ...(view.grants ?? []),
+      ...(view.indexes ?? []),
+    ],
+  };
 }
 
+/** Views on the table and views on those, each after what it needs. */
 const DEPENDENT_VIEWS_SQL = `
   WITH RECURSIVE views AS (
     SELECT r.ev_class AS oid, 1 AS depth FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid

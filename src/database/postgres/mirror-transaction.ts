@@ -3,17 +3,16 @@ import type { RowBytes } from '../../core/row-batch.ts';
 import { TableName, type TableSchema } from '../../core/table.ts';
 import type { AlterStep, MirroredTable, MirrorTransaction, WriteResult, WriteTarget } from '../mirror-database.ts';
 import type { PostgresConnection } from './connection.ts';
-import { readMetadataRows, saveMetadataRow } from './metadata.ts';
+import { ensureMetadata, type MetadataTable, readMetadataRows, saveMetadataRow } from './metadata.ts';
 import { buildKey, swapTables } from './mirror-swap.ts';
 import { alterSql, createTableSql, type MirrorDialect, targetName } from './mirror-tables.ts';
 import { applyRows, loadRows, type Writer } from './mirror-write.ts';
-import { ident } from './sql.ts';
+import { ident, literal } from './sql.ts';
 
 type Context = {
-  readonly metadataTable: string;
+  readonly metadataTable: MetadataTable;
   /** Which types the server has, as far as asked. */
   readonly types: Map<string, boolean>;
-  readonly ensureMetadata: () => Promise<void>;
 };
 
 /** Rounds that follow each other closely do not write the time of each into every row. */
@@ -27,7 +26,6 @@ export class PostgresMirrorTransaction implements MirrorTransaction {
   readonly #dialect: MirrorDialect;
   readonly #context: Context;
   readonly #writer: Writer;
-  #savepoints = 0;
 
   constructor(connection: PostgresConnection, dialect: MirrorDialect, context: Context) {
     this.#connection = connection;
@@ -37,7 +35,7 @@ export class PostgresMirrorTransaction implements MirrorTransaction {
   }
 
   ensureMetadata(): Promise<void> {
-    return this.#context.ensureMetadata();
+    return ensureMetadata(this.#connection, this.#context.metadataTable);
   }
 
   readMetadata(tables?: readonly TableName[]): Promise<readonly MirroredTable[]> {
@@ -48,43 +46,33 @@ export class PostgresMirrorTransaction implements MirrorTransaction {
     return readMetadataRows(this.#connection, this.#context.metadataTable, 'pending');
   }
 
-  saveMetadata(row: MirroredTable): Promise<void> {
-    return saveMetadataRow(this.#connection, this.#context.metadataTable, row);
+  async saveMetadata(row: MirroredTable): Promise<void> {
+    saveMetadataRow(this.#connection, this.#context.metadataTable.name, row);
   }
 
   async forgetMetadata(table: TableName): Promise<void> {
-    await this.#connection.query(`DELETE FROM ${this.#context.metadataTable} WHERE table_name = $1`, [
-      TableName.toText(table),
-    ]);
+    const name = literal(TableName.toText(table));
+    this.#connection.post(`DELETE FROM ${this.#context.metadataTable.name} WHERE table_name = ${name}`);
   }
 
   async markCompleted(at: string): Promise<void> {
-    await this.#connection.query(
-      `UPDATE ${this.#context.metadataTable} SET completed_at = $1 WHERE lsn <> -1
-         AND (completed_at IS NULL OR completed_at < $1::timestamptz - $2 * interval '1 ms')`,
-      [at, COMPLETED_INTERVAL_MS],
+    const time = `${literal(at)}::timestamptz`;
+    this.#connection.post(
+      `UPDATE ${this.#context.metadataTable.name} SET completed_at = ${time} WHERE lsn <> -1
+         AND (completed_at IS NULL OR completed_at < ${time} - ${COMPLETED_INTERVAL_MS} * interval '1 ms')`,
     );
   }
 
   async tableExists({ table, shadow }: { table: TableName; shadow: string | null }): Promise<boolean> {
     const name = this.#dialect.qualify(shadow === null ? table : { schema: table.schema, name: shadow });
-    const { there } = await this.#connection.one<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
-      name,
-    ]);
+    const { there } = await this.#connection.one<{ there: boolean }>(
+      `SELECT to_regclass(${literal(name)}) IS NOT NULL AS there`,
+    );
     return there;
   }
 
-  async savepoint<T>(work: () => Promise<T>): Promise<T> {
-    const name = `speil_${++this.#savepoints}`;
-    await this.#connection.query(`SAVEPOINT ${name}`);
-    try {
-      const result = await work();
-      await this.#connection.query(`RELEASE SAVEPOINT ${name}`);
-      return result;
-    } catch (error) {
-      if (this.#connection.isUsable) await this.#connection.query(`ROLLBACK TO SAVEPOINT ${name}`);
-      throw error;
-    }
+  savepoint<T>(work: () => Promise<T>): Promise<T> {
+    return this.#connection.savepoint(work);
   }
 
   async createTable(target: WriteTarget, withKey: boolean): Promise<void> {
@@ -96,22 +84,21 @@ export class PostgresMirrorTransaction implements MirrorTransaction {
     try {
       await this.savepoint(() => create(true));
     } catch (error) {
-      if (!(error instanceof SpeilError) || error.code !== 'TABLE_FAILED') throw error;
+      if (!(error instanceof SpeilError) || error.code !== 'TABLE_FAILED' || this.#connection.isAborted) throw error;
       await create(false);
     }
   }
 
   async #ensureSchema(schema: string): Promise<void> {
     const { there } = await this.#connection.one<{ there: boolean }>(
-      'SELECT to_regnamespace($1) IS NOT NULL AS there',
-      [ident(schema)],
+      `SELECT to_regnamespace(${literal(ident(schema))}) IS NOT NULL AS there`,
     );
     if (!there) await this.#connection.query(`CREATE SCHEMA ${ident(schema)}`);
   }
 
   async dropTable({ table, shadow }: { table: TableName; shadow: string | null }): Promise<void> {
     const name = this.#dialect.qualify(shadow === null ? table : { schema: table.schema, name: shadow });
-    await this.#connection.query(`DROP TABLE IF EXISTS ${name}`);
+    this.#connection.post(`DROP TABLE IF EXISTS ${name}`);
   }
 
   async alter(target: WriteTarget, step: AlterStep): Promise<void> {
@@ -155,8 +142,7 @@ export class PostgresMirrorTransaction implements MirrorTransaction {
     );
     if (unknown.length === 0) return;
     const rows = await this.#connection.query<{ type: string; there: boolean }>(
-      'SELECT type, to_regtype(type) IS NOT NULL AS there FROM unnest($1::text[]) type',
-      [unknown],
+      `SELECT type, to_regtype(type) IS NOT NULL AS there FROM unnest(ARRAY[${unknown.map(literal).join(', ')}]) type`,
     );
     for (const { type, there } of rows) this.#context.types.set(type, there);
   }

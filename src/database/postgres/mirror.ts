@@ -11,7 +11,7 @@ import type {
 } from '../mirror-database.ts';
 import type { MissingPrivilege } from '../source-database.ts';
 import { PostgresConnection, type PostgresLocation } from './connection.ts';
-import { metadataDdl, readHeldHistories, readMetadataRows, readTenants } from './metadata.ts';
+import { type MetadataTable, readHeldHistories, readMetadataRows, readTenants } from './metadata.ts';
 import { alterSql, createTableSql, type MirrorDialect } from './mirror-tables.ts';
 import { bareType, PostgresMirrorTransaction } from './mirror-transaction.ts';
 import { ident, literal, qualified } from './sql.ts';
@@ -48,6 +48,7 @@ class PostgresMirror implements MirrorDatabase {
   #connection: PostgresConnection;
   #holder: MirrorHolder | null = null;
   readonly #types = new Map<string, boolean>();
+  #metadata: MetadataTable;
 
   constructor(location: PostgresLocation, connection: PostgresConnection, tenant: string) {
     this.display = location.display;
@@ -55,6 +56,7 @@ class PostgresMirror implements MirrorDatabase {
     this.#location = location;
     this.#connection = connection;
     this.#tenant = tenant;
+    this.#metadata = { name: this.#metadataTable(), isKnown: false };
   }
 
   get isUsable(): boolean {
@@ -143,24 +145,24 @@ class PostgresMirror implements MirrorDatabase {
   }
 
   async heldHistories(): Promise<readonly SourcePosition[]> {
-    return readHeldHistories(await this.#session(), this.#metadataTable());
+    return readHeldHistories(await this.#session(), this.#metadata.name);
   }
 
   async readMetadata(): Promise<readonly MirroredTable[]> {
-    return readMetadataRows(await this.#session(), this.#metadataTable());
+    const connection = await this.#session();
+    return readMetadataRows(connection, { name: this.#metadata.name, isKnown: false });
   }
 
   async transaction<T>(options: { relaxed: boolean }, work: (tx: MirrorTransaction) => Promise<T>): Promise<T> {
     const connection = await this.#session();
-    await connection.query(options.relaxed ? 'BEGIN; SET LOCAL synchronous_commit = off' : 'BEGIN');
+    connection.begin(options.relaxed ? '; SET LOCAL synchronous_commit = off' : '');
     try {
       const tx = new PostgresMirrorTransaction(connection, this.#dialect(), {
-        metadataTable: this.#metadataTable(),
+        metadataTable: this.#metadata,
         types: this.#types,
-        ensureMetadata: () => ensureMetadata(connection, this.#metadataTable()),
       });
       const result = await work(tx);
-      await connection.query('COMMIT');
+      await connection.commit();
       return result;
     } catch (error) {
       if (connection.isUsable) await connection.query('ROLLBACK').catch(() => undefined);
@@ -197,20 +199,15 @@ class PostgresMirror implements MirrorDatabase {
       throw error;
     }
     this.#connection = connection;
+    this.#metadata = { name: this.#metadataTable(), isKnown: false };
     return connection;
   }
-}
-
-async function ensureMetadata(connection: PostgresConnection, table: string): Promise<void> {
-  const { there } = await connection.one<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [table]);
-  if (there) return;
-  for (const sql of metadataDdl(table)) await connection.query(sql);
 }
 
 async function lockMirror(connection: PostgresConnection, tenant: string, holder: MirrorHolder): Promise<void> {
   const key = literal(`speil mirror ${tenant}`);
   const name = `speil mirror ${tenant}, process ${holder.pid} on ${holder.host} since ${holder.since}`.slice(0, 63);
-  await connection.query(`SET application_name = ${literal(name)}`);
+  connection.post(`SET application_name = ${literal(name)}`);
   const { held } = await connection.one<{ held: boolean }>(
     `SELECT pg_try_advisory_lock(hashtextextended(${key}, 0)) AS held`,
   );

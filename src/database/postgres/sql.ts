@@ -1,3 +1,4 @@
+import { SpeilError } from '../../core/error.ts';
 import type { TableName } from '../../core/table.ts';
 
 /** An identifier as SQL. */
@@ -5,9 +6,13 @@ export const ident = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 /** A text as an SQL literal, whatever `standard_conforming_strings` says. */
 export const literal = (text: string): string => {
+  if (text.includes('\0')) throw new SpeilError('VALUE_REFUSED', 'PostgreSQL has no text with a zero byte in it');
   const doubled = text.replaceAll("'", "''");
   return doubled.includes('\\') ? `E'${doubled.replaceAll('\\', '\\\\')}'` : `'${doubled}'`;
 };
+
+/** The same, or NULL. */
+export const literalOrNull = (text: string | null): string => (text === null ? 'NULL' : literal(text));
 
 /** `"schema"."name"`; the default schema is spelled out by the caller. */
 export const qualified = (table: TableName, defaultSchema: string): string =>

@@ -43,7 +43,7 @@ export class PostgresVerifyMirror implements AsyncDisposable {
       await connection.query(HASHING_SETTINGS);
       await connection.query(`LOCK TABLE ${name} IN ACCESS SHARE MODE`);
       const metadata = `${ident(connection.defaultSchema)}.${ident(`${this.#tenant}_mirroring`)}`;
-      const rows = await readMetadataRows(connection, metadata);
+      const rows = await readMetadataRows(connection, { name: metadata, isKnown: false });
       const held = rows.find((row) => TableName.equal(row.table, table));
       if (held === undefined) throw alteredError(table, 'is no longer mirrored');
       const types = await readTypes(connection, name);
