@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 // Plain JavaScript that an old Node can read too. In a checkout it runs the source, in an installed package the build.
 import { spawn } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync } from 'node:fs';
+import module from 'node:module';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const NODE_MIN = 24;
@@ -36,7 +39,27 @@ function refuseIncomplete(error) {
   refuse(error.message, existsSync(source) ? 'Type npm ci in this checkout.' : 'Install the package speil again.');
 }
 
+/**
+ * Compiled code is kept in the user's own cache directory (it is run, so nobody else may write there), which saves half of
+ * every start. Made level by level: a place where that cannot be done goes without.
+ */
+function keepCompiledCode() {
+  const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+  const folder = join(cache, 'speil', 'compiled');
+  if ([cache, join(cache, 'speil'), folder].every(isOrBecomesFolder)) module.enableCompileCache(folder);
+}
+
+function isOrBecomesFolder(path) {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    return error.code === 'EEXIST';
+  }
+}
+
 if (!isOldNode) {
+  keepCompiledCode();
   const entry = existsSync(source) ? '../src/cli/main.ts' : '../dist/cli/main.js';
   import(new URL(entry, import.meta.url).href).then(({ main }) => main(), refuseIncomplete);
 } else if (existsSync(pinned) && realpathSync(pinned) !== realpathSync(process.execPath)) {
