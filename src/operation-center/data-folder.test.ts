@@ -71,7 +71,11 @@ test('a key that was lost is not made anew in silence: mirror clients trust its 
   openDataFolder(path);
   const published = readFileSync(join(path, 'center.pub'), 'utf8');
   rmSync(join(path, 'center.key'));
-  assert.throws(() => openDataFolder(path), { code: 'USAGE', message: /center\.key is not there/, hint: /center\.pub/ });
+  assert.throws(() => openDataFolder(path), {
+    code: 'USAGE',
+    message: /center\.key is not there/,
+    hint: /center\.pub/,
+  });
   assert.equal(readFileSync(join(path, 'center.pub'), 'utf8'), published);
   rmSync(join(path, 'center.pub'));
   openDataFolder(path);

@@ -10,12 +10,14 @@ import { viewOf } from './run-view.ts';
 import * as schema from './schemas.ts';
 import type { Waits } from './waits.ts';
 
-export const mirrorRoutes = (waits: Waits): Resource => (api, parts) => {
-  collection(api, parts);
-  one(api, parts);
-  work(api, parts);
-  nextRun(api, parts, waits);
-};
+export const mirrorRoutes =
+  (waits: Waits): Resource =>
+  (api, parts) => {
+    collection(api, parts);
+    one(api, parts);
+    work(api, parts);
+    nextRun(api, parts, waits);
+  };
 
 function collection(api: Api, parts: ApiParts): void {
   const { store, clock } = parts;

@@ -38,8 +38,13 @@ export const sourceAddress = z
   .max(ADDRESS_CHARACTERS_MAX)
   .regex(PRINTABLE, NOT_PRINTABLE)
   .describe('postgres://… or sqlite:<path>, with its password. Kept encrypted, and never answered.');
-const tableNames = z.array(z.string().trim().min(1).max(TABLE_CHARACTERS_MAX).regex(PRINTABLE, NOT_PRINTABLE)).max(TABLES_MAX);
-export const publicKey = z.string().max(PEM_CHARACTERS_MAX).describe("The application's public key as PEM; an RSA key also as the XML that .NET writes.");
+const tableNames = z
+  .array(z.string().trim().min(1).max(TABLE_CHARACTERS_MAX).regex(PRINTABLE, NOT_PRINTABLE))
+  .max(TABLES_MAX);
+export const publicKey = z
+  .string()
+  .max(PEM_CHARACTERS_MAX)
+  .describe("The application's public key as PEM; an RSA key also as the XML that .NET writes.");
 export const everyMs = z.int().min(EVERY_MS_MIN).max(EVERY_MS_MAX).describe('From cycle to cycle, in milliseconds.');
 
 const clientUrl = z.string().max(ADDRESS_CHARACTERS_MAX).describe('https://… of the client.');

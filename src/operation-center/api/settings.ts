@@ -75,7 +75,10 @@ function checkTimezone(timezone: string): void {
   try {
     new Intl.DateTimeFormat('en', { timeZone: timezone });
   } catch (cause) {
-    throw new SpeilError('USAGE', `there is no time zone ${JSON.stringify(timezone)}`, { hint: 'Write it as Europe/Oslo or UTC.', cause });
+    throw new SpeilError('USAGE', `there is no time zone ${JSON.stringify(timezone)}`, {
+      hint: 'Write it as Europe/Oslo or UTC.',
+      cause,
+    });
   }
 }
 
