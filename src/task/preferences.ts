@@ -9,7 +9,7 @@ export type Preferences = {
   /** Names as typed; when not empty only these take part in the cycle and all others are left alone. */
   readonly onlyTables: readonly string[];
   /**
-   * Names as typed; of the tables that are skipped these keep their mirror copy for now: the cycle only announces that
+   * Names as typed; of the tables that are skipped these keep their mirror copy in this cycle, which only announces that
    * the next one drops it.
    */
   readonly announceOnly?: readonly string[];
