@@ -102,7 +102,8 @@ export class Intake {
       ...(await store.dueMirrors({ nowMs, limit: DUE_MAX, ...catchUps })),
       ...(await store.dueMirrors({ nowMs, limit: DUE_MAX, ...firstCopies })),
     ];
-    await this.#offer(startable(settings, due, nowMs));
+    const hasFirstCopyPlace = this.#places().firstCopies > 0;
+    await this.#offer(startable(settings, due, { nowMs, hasFirstCopyPlace }));
   }
 
   /** What the queue has already is not put there at every look. */

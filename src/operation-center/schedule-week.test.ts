@@ -102,6 +102,12 @@ function end(mirror: Mirror, week: Week, nowMs: number): void {
 const isMaintained = ({ maintenance, startMs }: Week, nowMs: number): boolean =>
   maintenance.some(({ fromMs, forMs }) => nowMs >= startMs + fromMs && nowMs < startMs + fromMs + forMs);
 
+function placesOf(mirrors: readonly Mirror[]) {
+  const running = mirrors.filter((one) => one.running !== null);
+  const firstCopies = running.filter((one) => !one.schedule.copied).length;
+  return placesFor(CYCLES_MAX, { firstCopies, catchUps: running.length - firstCopies });
+}
+
 /** As the queue does: the most urgent first, of each tenant one. */
 function start(mirrors: readonly Mirror[], week: Week, nowMs: number): readonly Started[] {
   const settings = { maintenance: isMaintained(week, nowMs), quietHours: week.quietHours };
@@ -121,12 +127,11 @@ function start(mirrors: readonly Mirror[], week: Week, nowMs: number): readonly 
     tenant: open,
   }));
   const started: Started[] = [];
-  for (const { mirrorId } of startable(settings, candidates, nowMs)) {
+  const hasFirstCopyPlace = placesOf(mirrors).firstCopies > 0;
+  for (const { mirrorId } of startable(settings, candidates, { nowMs, hasFirstCopyPlace })) {
     const mirror = mirrors.find(({ schedule }) => schedule.mirrorId === mirrorId);
     if (mirror === undefined || mirrors.some(({ tenant, running }) => tenant === mirror.tenant && running)) continue;
-    const running = mirrors.filter((one) => one.running !== null);
-    const firstCopies = running.filter((one) => !one.schedule.copied).length;
-    const places = placesFor(CYCLES_MAX, { firstCopies, catchUps: running.length - firstCopies });
+    const places = placesOf(mirrors);
     if ((mirror.schedule.copied ? places.catchUps : places.firstCopies) === 0) continue;
     const takesMs = week.cycles[mirror.count % week.cycles.length]?.takesMs ?? 0;
     mirror.running = {
@@ -210,6 +215,12 @@ function freeTimeBetween(week: Week, fromMs: number, toMs: number): number {
   for (let atMs = fromMs; atMs < toMs; atMs += 10 * MINUTE) if (isFree(week, atMs)) free += 10 * MINUTE;
   return free;
 }
+
+test('a first copy comes, though the tenant’s other mirror has catch-ups as long as their interval', () => {
+  const cycles = [{ takesMs: 19 * MINUTE + 1, outcome: 'completed' as const }];
+  const started = live({ startMs: Date.UTC(2026, 2, 25), quietHours: null, maintenance: [], tenants: [2], cycles });
+  assert.equal(groupBy(started, 'mirrorId').length, 2);
+});
 
 test('a calm week has exactly the cycles that it should', () => {
   const calm = {

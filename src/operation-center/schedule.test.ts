@@ -149,7 +149,7 @@ test('catch-ups go before first copies, what was asked for before what is only d
       candidate('not due', { dueAtMs: T0 + MINUTE }),
       candidate('paused', {}, { paused: true, maintenance: false }),
     ],
-    T0,
+    { nowMs: T0, hasFirstCopyPlace: true },
   );
   assert.deepEqual(
     order.map(({ mirrorId }) => mirrorId),

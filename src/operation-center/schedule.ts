@@ -50,14 +50,22 @@ export function priorityOf({ copied, requested }: Pick<MirrorSchedule, 'copied' 
 
 export type Startable = { readonly mirrorId: string; readonly tenant: string; readonly priority: number };
 
-/** The mirrors whose cycle may start now, the most urgent first; of equals the one that has waited longest. */
+/**
+ * The mirrors whose cycle may start now, the most urgent first; of equals the one that has waited longest. Of a tenant
+ * whose first copy has waited for a whole interval no catch-up starts by itself while there is a place for first copies
+ * (`hasFirstCopyPlace`): long catch-ups of its other mirrors would keep it waiting for ever.
+ */
 export function startable(
   settings: Pick<CenterSettings, 'maintenance' | 'quietHours'>,
   candidates: readonly DueMirror[],
-  nowMs: number,
+  { nowMs, hasFirstCopyPlace }: { readonly nowMs: number; readonly hasFirstCopyPlace: boolean },
 ): readonly Startable[] {
-  return candidates
-    .filter(({ tenant, schedule }) => hindrance({ settings, tenant, schedule, nowMs }) === null)
+  const free = candidates.filter(({ tenant, schedule }) => hindrance({ settings, tenant, schedule, nowMs }) === null);
+  const giveWay = new Set(
+    free.filter((one) => hasFirstCopyPlace && isOverdueCopy(one, nowMs)).map(({ mirror }) => mirror.tenant),
+  );
+  return free
+    .filter(({ mirror, schedule }) => !schedule.copied || schedule.requested || !giveWay.has(mirror.tenant))
     .map(({ mirror, schedule }) => ({
       mirrorId: mirror.id,
       tenant: mirror.tenant,
@@ -67,6 +75,9 @@ export function startable(
     .toSorted((a, b) => b.priority - a.priority || a.dueAtMs - b.dueAtMs)
     .map(({ mirrorId, tenant, priority }) => ({ mirrorId, tenant, priority }));
 }
+
+const isOverdueCopy = ({ mirror, schedule }: DueMirror, nowMs: number): boolean =>
+  !schedule.copied && nowMs - schedule.dueAtMs >= mirror.everyMs;
 
 export type Running = { readonly catchUps: number; readonly firstCopies: number };
 
