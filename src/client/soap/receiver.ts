@@ -100,7 +100,7 @@ class Receiver {
     }
     const { clock, log } = this.#options;
     const startedMs = clock.monotonicMs();
-    const { status, body, operation = null, tenant = null, error = null } = await this.#call(request);
+    const { status, body, operation = null, tenant = null, error = null } = await this.#call(request, response);
     const durationMs = clock.monotonicMs() - startedMs;
     log?.({ operation, tenant, status, durationMs, error });
     if (tenant !== null) target.trusted?.();
@@ -108,9 +108,9 @@ class Receiver {
   }
 
   /** Never throws. */
-  async #call(request: IncomingMessage): Promise<Answer> {
+  async #call(request: IncomingMessage, response: ServerResponse): Promise<Answer> {
     try {
-      return await this.#carried(request);
+      return await this.#carried(request, response);
     } catch (error) {
       if (error instanceof CallRefused) return refusal(error);
       if (error instanceof CallBroken) return this.#broken(error);
@@ -118,7 +118,7 @@ class Receiver {
     }
   }
 
-  async #carried(request: IncomingMessage): Promise<Answer> {
+  async #carried(request: IncomingMessage, response: ServerResponse): Promise<Answer> {
     const bytesMax = this.#options.callBytesMax ?? SOAP_CALL_BYTES_MAX;
     requireReadable(request, bytesMax);
     let seats = 0;
@@ -136,10 +136,10 @@ class Receiver {
     };
     const carry = async (call: IncomingCall): Promise<Answer> => {
       const { operation, identity } = call;
-      // Nothing is heard on the connection while the work lasts, and that is no reason to give it up.
-      request.socket.setTimeout(0);
-      const response = await carryOut(this.#options, call);
-      return { status: 200, body: written(operation, response), operation, tenant: identity.tenant };
+      // Nothing is heard on the connection while the work lasts: who listens to that keeps it from being given up.
+      response.on('timeout', () => undefined);
+      const result = await carryOut(this.#options, call);
+      return { status: 200, body: written(operation, result), operation, tenant: identity.tenant };
     };
     try {
       return await receiveCall(piecesOf(request), rules, carry);

@@ -53,12 +53,12 @@ function objections(from: string, to: string): Findings {
   return KNOWS_NO_DATABASE.includes(layer) ? [`${layer} must not know a database in particular`] : [];
 }
 
-/** `new Date(value)` is arithmetic: only the bare call asks a clock. A socket's bound on silence is a setting of that connection. */
+/** `new Date(value)` is arithmetic: only the bare call asks a clock. */
 const CLOCKS: readonly RegExp[] = [
   /\bDate\.now\b/,
   /\bperformance\.(?:now|timeOrigin)\b/,
   /\bprocess\.hrtime\b/,
-  /(?<!\bsocket\.)\bset(?:Timeout|Interval)\b/,
+  /\bset(?:Timeout|Interval)\b/,
   /\bAbortSignal\.timeout\b/,
   /\bMath\.random\b/,
   /\brandomUUID\b/,
