@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { isLoopback } from '../client/http/listen-rule.ts';
 import { ERROR_CODES, type ErrorCode, SpeilError } from '../core/error.ts';
 import type { FailureAnswer } from '../operation-center/api/schemas.ts';
+import { isLoopback } from '../service/listen-rule.ts';
 import type { Environment } from './environment.ts';
 import type { Output } from './output.ts';
 import { printable } from './text.ts';

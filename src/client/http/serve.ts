@@ -3,12 +3,12 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
 import { SpeilError } from '../../core/error.ts';
+import { refuseInsecureListen } from '../../service/listen-rule.ts';
+import { Strangers } from '../../service/strangers.ts';
 import type { TrustingCallHandler } from '../call-handler.ts';
 import type { CallHandler } from '../exchange.ts';
 import { ByteBudget } from './byte-budget.ts';
-import { refuseInsecureListen } from './listen-rule.ts';
 import { callOfPath, SERVICE_HEADER } from './paths.ts';
-import { Strangers } from './strangers.ts';
 import { BODY_WAIT_MS, takeCall } from './take-call.ts';
 
 export type ServeOptions = {

@@ -1,8 +1,16 @@
 import { type DestinationStream, pino } from 'pino';
 import type { Clock } from '../core/clock.ts';
-import type { CenterLog, LogFields } from './runner-port.ts';
 
-export type CenterLogOptions = {
+/** Structured logging without a logger. `fields` hold `tenant`, `application` and `run` where they are known. Never secrets. */
+export interface Log {
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+}
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+export type LogOptions = {
   readonly write: (text: string) => void;
   readonly clock: Clock;
   /** Takes passwords out of text; every text that is logged passes through it. */
@@ -14,12 +22,12 @@ export type CenterLogOptions = {
 /** Below this depth nothing that is logged has a meaning of its own. */
 const DEPTH_MAX = 6;
 
-/** The center's log. What it is given is redacted text by text, whatever object it stands in. */
-export function createCenterLog(options: CenterLogOptions): CenterLog {
+/** The log of a service. What it is given is redacted text by text, whatever object it stands in. */
+export function createLog(options: LogOptions): Log {
   return options.form === 'json' ? jsonLog(options) : wordsLog(options);
 }
 
-function jsonLog({ write, clock, redact }: CenterLogOptions): CenterLog {
+function jsonLog({ write, clock, redact }: LogOptions): Log {
   const logger = pino(
     {
       base: null,
@@ -36,7 +44,7 @@ function jsonLog({ write, clock, redact }: CenterLogOptions): CenterLog {
   };
 }
 
-function wordsLog({ write, clock, redact }: CenterLogOptions): CenterLog {
+function wordsLog({ write, clock, redact }: LogOptions): Log {
   const line = (level: string) => (fields: LogFields, message: string) => {
     const { tenant, application, run, ...rest } = cleaned(fields, redact, 0) as LogFields;
     const time = new Date(clock.now()).toISOString().slice(11, 19);

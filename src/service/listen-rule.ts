@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import { SpeilError } from '../../core/error.ts';
+import { SpeilError } from '../core/error.ts';
 
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Clock } from '../core/clock.ts';
-import { createCenterLog } from './log.ts';
+import { createLog } from './log.ts';
 
 const clock: Clock = { now: () => Date.UTC(2026, 10, 22, 1, 2, 3), monotonicMs: () => 0, sleep: async () => {} };
 const redact = (text: string) => text.replaceAll('hunter2', '***');
 
 function logged(form: 'json' | 'words'): {
   readonly lines: string[];
-  readonly log: ReturnType<typeof createCenterLog>;
+  readonly log: ReturnType<typeof createLog>;
 } {
   const lines: string[] = [];
-  return { lines, log: createCenterLog({ write: (text) => void lines.push(text), clock, redact, form }) };
+  return { lines, log: createLog({ write: (text) => void lines.push(text), clock, redact, form }) };
 }
 
 test('in a pipe each entry is a line of JSON with its time, level and fields', () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Clock } from '../../core/clock.ts';
+import type { Clock } from '../core/clock.ts';
 
 /** Refused tokens from one address in a window; a program with an old token tries less often, a guesser much more. */
 const FAILURES_MAX = 30;
