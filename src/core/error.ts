@@ -38,6 +38,9 @@ export const ERROR_CODES = [
   'CENTER_DATABASE_FAILED',
   'INTERRUPTED',
   'INTERNAL',
+  'PAYLOAD_REFUSED',
+  'COMMITS_MISSED',
+  'WAL_UNREADABLE',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
