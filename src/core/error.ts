@@ -48,6 +48,9 @@ export const ERROR_CODES = [
   'ANSWER_TOO_LARGE',
   'SERVER_BUSY',
   'DATABASE_STOPPED',
+  'PAYLOAD_REFUSED',
+  'COMMITS_MISSED',
+  'WAL_UNREADABLE',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
