@@ -51,6 +51,8 @@ export const ERROR_CODES = [
   'PAYLOAD_REFUSED',
   'COMMITS_MISSED',
   'WAL_UNREADABLE',
+  'FILE_CHANGED',
+  'DATABASE_DAMAGED',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
