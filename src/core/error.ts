@@ -38,6 +38,9 @@ export const ERROR_CODES = [
   'CENTER_DATABASE_FAILED',
   'INTERRUPTED',
   'INTERNAL',
+  'JOURNAL_FAILED',
+  'JOURNAL_DAMAGED',
+  'JOURNAL_GAP',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
