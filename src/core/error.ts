@@ -53,6 +53,9 @@ export const ERROR_CODES = [
   'WAL_UNREADABLE',
   'FILE_CHANGED',
   'DATABASE_DAMAGED',
+  'JOURNAL_FAILED',
+  'JOURNAL_DAMAGED',
+  'JOURNAL_GAP',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
