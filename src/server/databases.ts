@@ -196,4 +196,4 @@ const tooMany = (): SpeilError =>
   new SpeilError('CONFLICT', `a server has at most ${DATABASES_MAX} databases`, { hint: 'Start another server.' });
 
 const ending = (): SpeilError =>
-  new SpeilError('UNREACHABLE', 'the server is ending', { recovery: 'retry', hint: 'Try again when it is back.' });
+  new SpeilError('DATABASE_STOPPED', 'the server is ending', { recovery: 'retry', hint: 'Try again when it is back.' });

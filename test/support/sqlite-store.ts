@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { backup, DatabaseSync } from 'node:sqlite';
 import { SpeilError } from '../../src/core/error.ts';
 import { Lineage } from '../../src/core/lineage.ts';
 import { Lsn } from '../../src/core/lsn.ts';
@@ -14,13 +14,12 @@ import type {
   CursorEntry,
   SqlStatement,
   SqlStream,
-  SqlValue,
   StatementDescription,
   StatementError,
-  StatementResult,
   StepCondition,
   StepOutcome,
 } from '../../src/server/sql.ts';
+import { describeStatement, runStatement, statementError } from './direct-statement.ts';
 
 /**
  * Databases without a journal, in this process: real SQLite behind the server's own interfaces, for tests of what stands
@@ -134,8 +133,6 @@ class SqliteServed implements ServedDatabase {
   }
 }
 
-type Outcome = { readonly result: StatementResult } | { readonly error: StatementError };
-
 class SqliteStream implements SqlStream {
   readonly #database: DatabaseSync;
   readonly #onClose: () => void;
@@ -153,7 +150,7 @@ class SqliteStream implements SqlStream {
     const outcomes: StepOutcome[] = [];
     for (const { statement, condition } of steps) {
       if (condition !== null && !this.#holds(condition, outcomes)) outcomes.push({ kind: 'skipped' });
-      else outcomes.push(outcomeOf(this.#run(statement)));
+      else outcomes.push(this.#run(statement));
     }
     return outcomes;
   }
@@ -169,20 +166,19 @@ class SqliteStream implements SqlStream {
 
   async describe(sql: string): Promise<StatementDescription | StatementError> {
     try {
-      const columns = columnsOf(this.#database.prepare(sql));
-      return { parameters: [], columns, isExplain: /^\s*explain/i.test(sql), isReadonly: /^\s*select/i.test(sql) };
+      return describeStatement(this.#database, sql);
     } catch (error) {
       return statementError(error);
     }
   }
 
   async *cursor(steps: readonly BatchStep[]): AsyncGenerator<CursorEntry> {
-    for (const [step, { statement }] of steps.entries()) {
-      const outcome = this.#run(statement);
-      if ('error' in outcome) {
-        yield { kind: 'step-error', step, error: outcome.error };
-        continue;
-      }
+    const outcomes: StepOutcome[] = [];
+    for (const [step, { statement, condition }] of steps.entries()) {
+      const outcome = condition === null || this.#holds(condition, outcomes) ? this.#run(statement) : SKIPPED;
+      outcomes.push(outcome);
+      if (outcome.kind === 'error') yield { kind: 'step-error', step, error: outcome.error };
+      if (outcome.kind !== 'result') continue;
       const { columns, rows, affectedRows, lastInsertRowid } = outcome.result;
       yield { kind: 'step-begin', step, columns };
       for (const row of rows) yield { kind: 'row', row };
@@ -204,55 +200,13 @@ class SqliteStream implements SqlStream {
     return this.isAutocommit;
   }
 
-  #run({ sql, positional, named, wantRows }: SqlStatement): Outcome {
-    const beganMs = performance.now();
+  #run(statement: SqlStatement): StepOutcome {
     try {
-      const statement = this.#database.prepare(sql);
-      statement.setReadBigInts(true);
-      statement.setReturnArrays(true);
-      statement.setAllowUnknownNamedParameters(true);
-      const values = [
-        ...(named.size === 0 ? [] : [Object.fromEntries(named) as Record<string, SQLInputValue>]),
-        ...(positional as readonly SQLInputValue[]),
-      ] as SQLInputValue[];
-      const columns = columnsOf(statement);
-      const rows = statement.all(...values) as unknown as readonly (readonly SqlValue[])[];
-      const changes = this.#database.prepare('SELECT changes() AS n, last_insert_rowid() AS id');
-      changes.setReadBigInts(true);
-      const { n, id } = changes.get() as { readonly n: bigint; readonly id: bigint };
-      const writes = columns.length === 0;
-      const result: StatementResult = {
-        columns,
-        rows: wantRows ? rows : [],
-        affectedRows: writes ? n : 0n,
-        lastInsertRowid: id,
-        rowsRead: rows.length,
-        rowsWritten: writes ? Number(n) : 0,
-        durationMs: performance.now() - beganMs,
-      };
-      return { result };
+      return { kind: 'result', result: runStatement(this.#database, statement) };
     } catch (error) {
-      return { error: statementError(error) };
+      return { kind: 'error', error: statementError(error) };
     }
   }
 }
 
-const columnsOf = (statement: StatementSync) =>
-  statement.columns().map(({ name, type }) => ({ name, declaredType: type }));
-
-const outcomeOf = (outcome: Outcome): StepOutcome =>
-  'error' in outcome ? { kind: 'error', error: outcome.error } : { kind: 'result', result: outcome.result };
-
-const CODES: Readonly<Record<number, string>> = {
-  1: 'SQLITE_ERROR',
-  5: 'SQLITE_BUSY',
-  8: 'SQLITE_READONLY',
-  19: 'SQLITE_CONSTRAINT',
-  1555: 'SQLITE_CONSTRAINT_PRIMARYKEY',
-  2067: 'SQLITE_CONSTRAINT_UNIQUE',
-};
-
-function statementError(error: unknown): StatementError {
-  const { errcode = 1, message } = error as Error & { readonly errcode?: number };
-  return { code: CODES[errcode] ?? 'SQLITE_ERROR', message };
-}
+const SKIPPED: StepOutcome = { kind: 'skipped' };

@@ -70,13 +70,13 @@ const wrongMethod = (methods: readonly string[]): SpeilError =>
 /** More than any request to administration is long; files are not read by this. */
 const BODY_BYTES_MAX = 65_536;
 
-/** The body as JSON of this shape. Throws `USAGE` and `CALL_TOO_LARGE`. */
+/** The body as JSON of this shape. Throws `USAGE` and `REQUEST_TOO_LARGE`. */
 export async function bodyOf<T>(request: IncomingMessage, shape: z.ZodType<T>): Promise<T> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.byteLength;
-    if (bytes > BODY_BYTES_MAX) throw new SpeilError('CALL_TOO_LARGE', 'the body of the request is too large');
+    if (bytes > BODY_BYTES_MAX) throw new SpeilError('REQUEST_TOO_LARGE', 'the body of the request is too large');
     chunks.push(chunk);
   }
   const parsed = shape.safeParse(jsonOf(Buffer.concat(chunks).toString()));

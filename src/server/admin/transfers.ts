@@ -20,7 +20,7 @@ export class Transfers {
     this.#random = random;
   }
 
-  /** Does work that needs a file of its own, which is not there yet and removed at the end. Throws `CONFLICT`. */
+  /** Does work that needs a file of its own, which is not there yet and removed at the end. Throws `SERVER_BUSY`. */
   async withFile<T>(work: (path: string) => Promise<T>): Promise<T> {
     if (this.#count >= TRANSFERS_MAX) throw tooMany();
     this.#count += 1;
@@ -55,7 +55,7 @@ function transferError(error: unknown, message: string): SpeilError {
 }
 
 const tooMany = (): SpeilError =>
-  new SpeilError('CONFLICT', `${TRANSFERS_MAX} files are on their way into the server or out of it already`, {
+  new SpeilError('SERVER_BUSY', `${TRANSFERS_MAX} files are on their way into the server or out of it already`, {
     hint: 'Try again when one of them has ended.',
     recovery: 'retry',
   });

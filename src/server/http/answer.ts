@@ -12,7 +12,7 @@ const STATUS: Readonly<Record<string, number>> = {
   FORBIDDEN: 403,
   NOT_FOUND: 404,
   CONFLICT: 409,
-  CALL_TOO_LARGE: 413,
+  REQUEST_TOO_LARGE: 413,
   DISK_FULL: 507,
   INTERNAL: 500,
 };

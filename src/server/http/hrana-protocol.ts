@@ -1,13 +1,26 @@
-import type { ServerResponse } from 'node:http';
-import { SpeilError } from '../../core/error.ts';
-import type { ClientProtocol, ProtocolRequest, ProtocolUpgrade } from './client-protocol.ts';
+import { randomBytes } from 'node:crypto';
+import type { Clock, Random } from '../../core/clock.ts';
+import type { Log } from '../../service/log.ts';
+import { isHranaPath } from '../hrana/http-requests.ts';
+import { createHranaServer } from '../hrana/server.ts';
+import type { ClientProtocol } from './client-protocol.ts';
 
-/** The clients' protocol. */
-export const createHranaProtocol = (): ClientProtocol => ({
-  answerVersionCheck: (response: ServerResponse) => void response.writeHead(404).end(),
-  answer: (_request: ProtocolRequest) => Promise.reject(notBuilt()),
-  upgrade: ({ socket }: ProtocolUpgrade) => socket.destroy(),
-  [Symbol.asyncDispose]: async () => {},
-});
+export type HranaParts = { readonly clock: Clock; readonly random: Random; readonly log: Log };
 
-const notBuilt = (): SpeilError => new SpeilError('INTERNAL', 'the protocol is not part of this build');
+const SECRET_BYTES = 32;
+
+/** The clients' protocol. Batons of a server that was started anew are void: its streams are gone. */
+export function createHranaProtocol({ clock, random, log }: HranaParts): ClientProtocol {
+  const hrana = createHranaServer({
+    clock,
+    random,
+    secret: randomBytes(SECRET_BYTES),
+    onDefect: (error) => log.error({ error }, 'a request of a client failed, and it is not the client’s fault'),
+  });
+  return {
+    answerVersionCheck: (response, path) => void response.writeHead(isHranaPath(path) ? 200 : 404).end(),
+    answer: ({ request, response, ...context }) => hrana.handle(request, response, context),
+    upgrade: ({ socket }) => socket.destroy(),
+    [Symbol.asyncDispose]: () => hrana.close(),
+  };
+}
