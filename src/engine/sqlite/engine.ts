@@ -52,6 +52,7 @@ type Running = {
   readonly databaseFile: DiskFile;
   readonly gate: CommitGate;
   readonly checkpointer: Checkpointer;
+  isClosed: boolean;
 };
 
 /** Room in the journal below which more is made, ahead of need. */
@@ -90,9 +91,9 @@ export class SqliteEngine implements AsyncDisposable {
     const { disk, folder } = options;
     const state = await readState(disk, folder);
     if (state === null) throw new SpeilError('NOT_FOUND', `There is no database in ${folder}.`);
-    const journal = await openJournal({
+    const { journal } = await openJournal({
       ...{ disk, folder: join(folder, 'journal'), lineage: state.lineage, segmentBytes: options.segmentBytes },
-      hardenedAtLeast: state.checkpoint,
+      ...{ from: state.checkpoint, hardenedAtLeast: state.checkpoint },
     });
     const reached = await makeCurrent({ ...options, journal, state });
     await writeState(disk, folder, { ...state, checkpoint: reached.lsn, checksum: reached.checksum, stopped: null });
@@ -178,9 +179,12 @@ export class SqliteEngine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#changing;
     await this.#makingRoom;
-    if (this.#state === 'stopped') await closeRunning(this.#running);
-    else await this.#stop();
-    await this.#journal[Symbol.asyncDispose]();
+    try {
+      if (this.#state !== 'stopped') await this.#stop();
+    } finally {
+      await closeRunning(this.#running);
+      await this.#journal[Symbol.asyncDispose]();
+    }
   }
 
   async #stop(): Promise<void> {
@@ -190,8 +194,8 @@ export class SqliteEngine implements AsyncDisposable {
     const { lsn, checksum } = await checkpointer.finish();
     await closeRunning(this.#running);
     const { disk, folder } = this.#options;
-    const look = lookAt(this.file);
-    await writeState(disk, folder, { ...this.#databaseState, checkpoint: lsn, checksum, stopped: look });
+    const stopped = lookAt(this.file);
+    await writeState(disk, folder, { ...this.#databaseState, checkpoint: lsn, checksum, stopped });
   }
 
   #noteHardened(hardened: Hardened): void {
@@ -289,11 +293,14 @@ async function startRunning(
     start,
   );
   opened.move();
-  return { keeper, capture, databaseFile, gate, checkpointer };
+  return { keeper, capture, databaseFile, gate, checkpointer, isClosed: false };
 }
 
 /** SQLite's connections first: closing a descriptor of a file drops the locks that they hold on it. */
-async function closeRunning({ keeper, capture, databaseFile, gate }: Running): Promise<void> {
+async function closeRunning(running: Running): Promise<void> {
+  const { keeper, capture, databaseFile, gate } = running;
+  if (running.isClosed) return;
+  running.isClosed = true;
   gate.close(stopped(null));
   await gate.idle();
   await keeper[Symbol.asyncDispose]();
