@@ -38,6 +38,11 @@ export const ERROR_CODES = [
   'CENTER_DATABASE_FAILED',
   'INTERRUPTED',
   'INTERNAL',
+  'STREAM_EXPIRED',
+  'TOO_MANY_STREAMS',
+  'DATABASE_STOPPED',
+  'OUTCOME_UNKNOWN',
+  'STATEMENT_CANCELLED',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
