@@ -56,6 +56,11 @@ export const ERROR_CODES = [
   'JOURNAL_FAILED',
   'JOURNAL_DAMAGED',
   'JOURNAL_GAP',
+  'STREAM_EXPIRED',
+  'TOO_MANY_STREAMS',
+  'DATABASE_STOPPED',
+  'OUTCOME_UNKNOWN',
+  'STATEMENT_CANCELLED',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
