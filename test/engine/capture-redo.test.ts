@@ -4,15 +4,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { RedoFile } from '../../src/engine/sqlite/redo.ts';
-import { assertSameBytes, CapturedDatabase, type DatabaseShape, sumOf } from '../support/engine/captured-database.ts';
+import { assertSameBytes, CapturedDatabase, sumOf } from '../support/engine/captured-database.ts';
 import { openNodeFile } from '../support/engine/node-file.ts';
-import { runStep, SCHEMA, sqlStep } from '../support/engine/random-sql.ts';
-
-const shape: fc.Arbitrary<DatabaseShape> = fc.record({
-  pageSize: fc.constantFrom(512, 512, 1024, 2048, 4096, 4096, 8192, 16384, 32768, 65536),
-  autoVacuum: fc.constantFrom('none', 'full', 'incremental'),
-  cachePages: fc.constantFrom(5, 20, 2000),
-});
+import { databaseShape, runStep, SCHEMA, sqlStep } from '../support/engine/random-sql.ts';
 
 const step = fc.oneof(
   { weight: 12, arbitrary: fc.array(sqlStep, { minLength: 1, maxLength: 6 }) },
@@ -24,7 +18,7 @@ const limits = fc.constantFrom({}, { loadedBytesMax: 20_000, payloadBytesMax: 50
 
 test('after every block the redone copy is the database, byte for byte', async () => {
   await fc.assert(
-    fc.asyncProperty(shape, limits, fc.array(step, { maxLength: 25 }), async (shape, limits, steps) => {
+    fc.asyncProperty(databaseShape, limits, fc.array(step, { maxLength: 25 }), async (shape, limits, steps) => {
       using source = new CapturedDatabase(shape, SCHEMA);
       const copy = source.file('copy.db');
       copyFileSync(source.path, copy);

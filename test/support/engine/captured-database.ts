@@ -78,10 +78,14 @@ export class CapturedDatabase implements Disposable {
     return taken;
   }
 
-  /** A checkpoint by a connection of its own, as far as the others let it. Over commits that were captured only. */
-  checkpoint(mode: 'PASSIVE' | 'RESTART' | 'TRUNCATE'): void {
+  /**
+   * A checkpoint by a connection of its own, as far as the others let it; only over commits that were captured. Answers whether
+   * everything is in the database file.
+   */
+  checkpoint(mode: 'PASSIVE' | 'RESTART' | 'TRUNCATE'): boolean {
     using connection = this.connect();
-    connection.exec(`PRAGMA wal_checkpoint(${mode})`);
+    const { log, checkpointed } = connection.prepare(`PRAGMA wal_checkpoint(${mode})`).get() ?? {};
+    return log === checkpointed;
   }
 
   /** The database file as SQLite itself recovers it from file and WAL as they are now: only what is committed, nothing in a WAL. */

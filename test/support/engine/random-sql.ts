@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
+import type { DatabaseShape } from './captured-database.ts';
 
 /** Numbers of a step: which statement, and two that vary it. */
 export type SqlStep = {
@@ -76,6 +77,12 @@ const STATEMENTS: readonly Statement[] = [
   exec((a) => `RELEASE s${a % 3}`),
   exec((a) => `ROLLBACK TO s${a % 3}`),
 ];
+
+export const databaseShape: fc.Arbitrary<DatabaseShape> = fc.record({
+  pageSize: fc.constantFrom(512, 512, 1024, 2048, 4096, 4096, 8192, 16384, 32768, 65536),
+  autoVacuum: fc.constantFrom('none', 'full', 'incremental'),
+  cachePages: fc.constantFrom(5, 20, 2000),
+});
 
 export const sqlStep: fc.Arbitrary<SqlStep> = fc.record({
   connection: fc.constantFrom(0, 0, 0, 1, 2),
