@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -38,11 +38,15 @@ export class CapturedDatabase implements Disposable {
   readonly #shape: DatabaseShape;
   #capture: Capture | null = null;
 
-  constructor(shape: DatabaseShape = ORDINARY, schema = '') {
+  /** With the schema, or as the content of a database file in WAL mode has it. */
+  constructor(shape: DatabaseShape = ORDINARY, schema = '', content?: Uint8Array) {
     this.#shape = shape;
+    if (content !== undefined) writeFileSync(this.path, content);
     const first = this.connect();
-    first.exec(`PRAGMA page_size = ${shape.pageSize}; PRAGMA auto_vacuum = ${shape.autoVacuum};
-      PRAGMA journal_mode = WAL; ${schema}; PRAGMA wal_checkpoint(TRUNCATE)`);
+    if (content !== undefined) first.exec('PRAGMA schema_version');
+    else
+      first.exec(`PRAGMA page_size = ${shape.pageSize}; PRAGMA auto_vacuum = ${shape.autoVacuum};
+        PRAGMA journal_mode = WAL; ${schema}; PRAGMA wal_checkpoint(TRUNCATE)`);
     this.connections = [first, this.connect(), this.connect()];
   }
 
