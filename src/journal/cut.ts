@@ -1,8 +1,7 @@
 import type { Disk, DiskFile } from '../core/disk.ts';
 import type { JournalPosition } from './block.ts';
 import type { Marks } from './marks.ts';
-import type { Place } from './reader.ts';
-import { endOfBytes, type Segment, type SegmentStore, writeZeros } from './segment-store.ts';
+import { endOfBytes, type Place, type Segment, type SegmentStore, writeZeros } from './segment-store.ts';
 
 export type Cut = { readonly position: JournalPosition; readonly place: Place };
 

@@ -11,19 +11,20 @@ import { Holders } from './holders.ts';
 import type { Journal } from './journal.ts';
 import { type Damage, damaged, isMissing, openFailure } from './journal-error.ts';
 import { inspectMark, isPosition, Marks } from './marks.ts';
-import type { Place } from './reader.ts';
 import { encodeEndMark, judgeSegmentBytes, RecordHeads } from './segment-format.ts';
 import { isDamage, listSegments } from './segment-list.ts';
 import {
   endOfBytes,
   openFile,
+  type Place,
   type Segment,
   SegmentStore,
   SPARE_NAME,
   UNFINISHED_NAME,
   writeZeros,
 } from './segment-store.ts';
-import { segmentBefore, testimonyAfter, type Walked, walk } from './walk.ts';
+import { damageOfTail } from './tail.ts';
+import { segmentBefore, type Walked, walk } from './walk.ts';
 
 export type OpenJournalOptions = {
   readonly disk: Disk;
@@ -174,12 +175,9 @@ class Mending {
           throw damaged({ file: segment.path, offset: 0, afterLsn: mark.lsn, what: OTHER_HISTORY });
       },
     });
-    const { stop, end } = walked;
-    if (stop.kind === 'end-mark') throw damageAfter(walked, 'the segment is finished, and the one after it is missing');
-    const testimony = await testimonyAfter(this.#disk, end.segment, end.offset);
-    const known = [testimony, isPosition(mark) ? mark.lsn : null, options.hardenedAtLeast ?? null];
-    const hardened = known.reduce((most, lsn) => (most === null || (lsn !== null && lsn > most) ? lsn : most), null);
-    if (hardened !== null && hardened > walked.chain.position.lsn) throw damageAfter(walked, faultOf(walked, hardened));
+    const tail = { position: walked.chain.position, end: walked.end, stop: walked.stop };
+    const what = await damageOfTail(this.#disk, tail, { mark, atLeast: options.hardenedAtLeast ?? null });
+    if (what !== null) throw damageAfter(walked, what);
     return walked;
   }
 
@@ -234,11 +232,6 @@ const from = (segments: readonly Segment[], lsn: Lsn): readonly Segment[] =>
 
 const damageAfter = ({ chain, end }: Walked, what: string): SpeilError =>
   damaged({ file: end.segment.path, offset: end.offset, afterLsn: chain.position.lsn, what });
-
-function faultOf({ stop }: Walked, hardened: Lsn): string {
-  const what = stop.kind === 'fault' ? stop.what : 'there is nothing where a block must be';
-  return `${what}, and LSN ${hardened} was hardened`;
-}
 
 const WRITE_AGAIN_BYTES = 1 << 20;
 

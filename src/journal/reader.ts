@@ -6,10 +6,7 @@ import { Chain } from './chain.ts';
 import { damaged, gap, isMissing } from './journal-error.ts';
 import { type Found, SegmentCursor } from './segment-cursor.ts';
 import { bySegmentOrder } from './segment-format.ts';
-import type { Segment } from './segment-store.ts';
-
-/** A place in the journal's files. */
-export type Place = { readonly segment: Segment; readonly offset: number };
+import type { Place, Segment } from './segment-store.ts';
 
 /** A journal as its readers see it. */
 export interface BlockSource {
