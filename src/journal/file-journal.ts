@@ -173,6 +173,9 @@ export class FileJournal implements Journal, BlockSource {
     }
     this.#segments.push(segment);
     this.#goOnIn(new SegmentWriter(segment, file, SEGMENT_HEADER_BYTES));
+    if (this.#chain.group !== null) return;
+    this.#whole = { segment, offset: SEGMENT_HEADER_BYTES };
+    this.#hardenedEnd = this.#whole;
   }
 
   async #useSpare(): Promise<{ segment: Segment; file: DiskFile }> {
@@ -285,9 +288,10 @@ export class FileJournal implements Journal, BlockSource {
 
   async #hold(holder: string, lsn: Lsn): Promise<void> {
     this.judge();
-    const { start, appended } = this;
+    const { start, hardened } = this;
     if (lsn < start.lsn) throw gap(`Nothing after LSN ${lsn} can be kept: the journal starts after ${start.lsn}.`);
-    if (lsn > appended.lsn) throw gap(`Nothing after LSN ${lsn} can be kept: the journal ends with ${appended.lsn}.`);
+    if (lsn > hardened.lsn)
+      throw gap(`Nothing after LSN ${lsn} can be kept: the journal is hardened up to ${hardened.lsn}.`);
     this.#holders.judge(holder);
     const before = this.#holders.held.get(holder) ?? null;
     this.#holders.set(holder, lsn);
@@ -354,24 +358,27 @@ export class FileJournal implements Journal, BlockSource {
     if (place.segment === this.#writer.segment && place.offset === this.#writer.end) return;
     try {
       await announceCut(this.#marks, position);
-      await this.#writer.file.close();
-      const file = await makeCut(this.disk, this.#store, this.#segments, place);
-      await completeCut(this.#marks);
-      this.#cutTo(position, place, file);
+      const { file: old } = this.#writer;
+      const segments = this.#forgetAfter(position, place);
+      await old.close();
+      const file = await makeCut(this.disk, this.#store, segments, place);
+      this.#goOnIn(new SegmentWriter(place.segment, file, place.offset));
+      await completeCut(this.#marks, this.#holders, position);
     } catch (error) {
       throw this.#fail(error);
     }
   }
 
-  #cutTo(position: JournalPosition, place: Place, file: DiskFile): void {
-    this.#segments.splice(this.#segments.indexOf(place.segment) + 1);
-    this.#goOnIn(new SegmentWriter(place.segment, file, place.offset));
+  /** Before anything is gone, so that no reader looks for it. Answers the segments that there were. */
+  #forgetAfter(position: JournalPosition, place: Place): readonly Segment[] {
+    const segments = [...this.#segments];
+    this.#segments.splice(segments.indexOf(place.segment) + 1);
     this.#chain = new Chain(position);
     this.#whole = place;
     this.#hardened = position;
     this.#hardenedEnd = place;
-    for (const [holder, lsn] of this.#holders.held) if (lsn > position.lsn) this.#holders.set(holder, position.lsn);
     for (const reader of this.readers) reader.cut(position.lsn);
+    return segments;
   }
 
   /** Only a full disk can be gone on after. */

@@ -75,6 +75,13 @@ export class Holders {
     else this.#held.set(holder, lsn);
   }
 
+  /** Nobody holds anything after a commit that is the last one now. Answers whether somebody did. */
+  cut(lsn: Lsn): boolean {
+    const beyond = [...this.#held].filter(([, held]) => held > lsn);
+    for (const [holder] of beyond) this.#held.set(holder, lsn);
+    return beyond.length > 0;
+  }
+
   async persist(): Promise<void> {
     const nth = this.#nth + 1n;
     const bytes = encode({ nth, holders: this.#held });
@@ -108,13 +115,17 @@ function decode(bytes: Buffer): Copy | null {
   return { nth: bytes.readBigUInt64LE(4), holders };
 }
 
+/** What is held was hardened: the largest LSN, null without holders. */
+export const highestHeld = (holders: ReadonlyMap<string, Lsn>): Lsn | null =>
+  [...holders.values()].reduce<Lsn | null>((most, lsn) => (most === null || lsn > most ? lsn : most), null);
+
 async function readCopies(file: DiskFile): Promise<readonly (Copy | null)[]> {
   const bytes = Buffer.alloc(2 * SLOT_BYTES);
   await file.read(bytes, 0);
   return [decode(bytes.subarray(0, SLOT_BYTES)), decode(bytes.subarray(SLOT_BYTES))];
 }
 
-const newestOf = (copies: readonly (Copy | null)[]): Copy | null =>
+export const newestOf = (copies: readonly (Copy | null)[]): Copy | null =>
   copies.reduce((newest, copy) => (copy !== null && (newest === null || copy.nth > newest.nth) ? copy : newest), null);
 
 /** Of a journal that nobody has open, copy by copy; empty when there is no such file. */

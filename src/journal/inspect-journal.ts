@@ -5,7 +5,7 @@ import { Lsn } from '../core/lsn.ts';
 import type { Block, JournalPosition } from './block.ts';
 import { BlockCodec } from './block-codec.ts';
 import { type Chain, sameBytes } from './chain.ts';
-import { HOLDERS_NAME, inspectHolders } from './holders.ts';
+import { HOLDERS_NAME, highestHeld, inspectHolders, newestOf } from './holders.ts';
 import { type Damage, isMissing } from './journal-error.ts';
 import { inspectMark, isPosition, MARKS_NAME, type Mark } from './marks.ts';
 import { SegmentCursor } from './segment-cursor.ts';
@@ -54,7 +54,7 @@ const FINDINGS_MAX = 1000;
 
 /** Walks through everything. The journal must not be open. Throws `FILE_MISSING`, and what the disk says. */
 export async function checkJournal(options: Omit<InspectOptions, 'from'>): Promise<JournalCheck> {
-  const listed = await listSegments(options.disk, options.folder).catch(() => []);
+  const listed = await listSegments(options.disk, options.folder).catch((): readonly (Segment | Damage)[] => []);
   const findings: Finding[] = [];
   const sums = { blocks: 0, bytes: 0 };
   let first: Lsn | null = null;
@@ -105,6 +105,7 @@ class Inspection {
   /** The chain so far; null where it is broken, and the next header is taken at its word. */
   #chain: Chain | null = null;
   #mark: Mark = 'none';
+  #held: Lsn | null = null;
   #cut: Lsn | null = null;
 
   constructor(
@@ -121,12 +122,12 @@ class Inspection {
 
   async *run(): AsyncGenerator<Inspected> {
     yield* this.#marks();
+    yield* this.#holders();
     for (const [index, segment] of this.#segments.entries()) {
       if (this.#isCut()) break;
       if (isDamage(segment)) yield* this.#broken(segment);
       else yield* this.#segment(segment, this.#segments.slice(index + 1));
     }
-    yield* this.#holders();
   }
 
   *#broken(damage: Damage): Generator<Finding> {
@@ -206,7 +207,7 @@ class Inspection {
     { whole, end }: { readonly whole: number; readonly end: number },
   ): AsyncGenerator<Finding> {
     const tail = { position: chain.position, stop, end: { segment, offset } };
-    const what = await damageOfTail(this.#disk, tail, { mark: this.#mark, atLeast: null });
+    const what = await damageOfTail(this.#disk, tail, { mark: this.#mark, others: [this.#held] });
     if (what !== null) yield { kind: 'damage', ...at(segment, offset, chain, what) };
     else if (end > whole || chain.group !== null)
       yield { kind: 'torn-tail', ...at(segment, whole, chain, 'what follows was never hardened') };
@@ -216,6 +217,7 @@ class Inspection {
     const copies = await inspectHolders(this.#disk, this.#folder);
     const place = { file: `${this.#folder}/${HOLDERS_NAME}`, offset: 0, afterLsn: Lsn.zero };
     const whole = copies.filter((copy) => copy !== null);
+    this.#held = highestHeld(newestOf(copies)?.holders ?? new Map());
     if (whole.length === 0) yield { kind: 'damage', ...place, what: 'neither copy of the holders can be read' };
     else if (whole.length < copies.length)
       yield { kind: 'notice', ...place, what: 'one copy of the holders is unreadable' };

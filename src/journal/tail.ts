@@ -16,16 +16,16 @@ export type Tail = {
 };
 
 /** What is known to have been hardened, from elsewhere. */
-export type Witnesses = { readonly mark: Mark; readonly atLeast: Lsn | null };
+export type Witnesses = { readonly mark: Mark; readonly others: readonly (Lsn | null)[] };
 
 /**
  * Why the end of a chain cannot be the work of a crash; null when it can. A crash takes only what was never hardened.
- * So it is damage when the mark, a record further on or the caller testifies that more was.
+ * So it is damage when the mark, a record further on, a holder or the caller testifies that more was.
  */
-export async function damageOfTail(disk: Disk, tail: Tail, { mark, atLeast }: Witnesses): Promise<string | null> {
+export async function damageOfTail(disk: Disk, tail: Tail, { mark, others }: Witnesses): Promise<string | null> {
   const { stop, end, position } = tail;
   if (stop.kind === 'end-mark') return 'the segment is finished, and the one after it is missing';
-  const witnesses = [await testimonyAfter(disk, end), isPosition(mark) ? mark.lsn : null, atLeast];
+  const witnesses = [await testimonyAfter(disk, end), isPosition(mark) ? mark.lsn : null, ...others];
   const hardened = witnesses.reduce((most, lsn) => (most === null || (lsn !== null && lsn > most) ? lsn : most));
   if (hardened === null || hardened <= position.lsn) return null;
   const what = stop.kind === 'fault' ? stop.what : 'there is nothing where a block must be';
