@@ -22,6 +22,8 @@ export async function listSegments(disk: Disk, folder: string): Promise<readonly
 
 export const isDamage = (segment: Segment | Damage): segment is Damage => 'what' in segment;
 
+export const isSegment = (segment: Segment | Damage): segment is Segment => !isDamage(segment);
+
 async function readSegment(disk: Disk, folder: string, name: SegmentName): Promise<Segment | Damage> {
   const path = `${folder}/${segmentName(name)}`;
   await using file = await openFile(disk, path);

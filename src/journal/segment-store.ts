@@ -18,6 +18,9 @@ const ZEROS = Buffer.alloc(ZEROING_STEP_BYTES);
 /** A segment of the journal: what its header says, and where it is. */
 export type Segment = SeededHeader & { readonly path: string };
 
+/** A place in the journal's files. */
+export type Place = { readonly segment: Segment; readonly offset: number };
+
 /** Makes segment files and gives them their names. */
 export class SegmentStore {
   readonly #disk: Disk;
