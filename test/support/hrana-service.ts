@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '../../src/core/clock.ts';
 import { systemClock } from '../../src/runtime/system-clock.ts';
 import { systemRandom } from '../../src/runtime/system-random.ts';
@@ -26,6 +27,7 @@ export class HranaService implements AsyncDisposable {
   readonly hrana: HranaServer;
   readonly defects: unknown[] = [];
   readonly #http = createServer();
+  readonly #tokens: Readonly<Record<string, Token>>;
 
   constructor({
     clock = systemClock,
@@ -34,6 +36,8 @@ export class HranaService implements AsyncDisposable {
     tokens = {},
   }: HranaServiceOptions) {
     this.databases = databases;
+    this.#tokens = tokens;
+    this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     this.hrana = createHranaServer({
       clock,
       random: systemRandom,
@@ -44,9 +48,15 @@ export class HranaService implements AsyncDisposable {
     this.#http.on('request', (request, response) => {
       const [database, path] = this.#find(request.url ?? '/');
       const bearer = request.headers.authorization?.replace('Bearer ', '');
-      const { access, identity } = tokens[bearer ?? ''] ?? NOBODY;
+      const { access, identity } = this.#tokens[bearer ?? ''] ?? NOBODY;
       void this.hrana.handle(request, response, { database, path, access, identity });
     });
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const [database] = this.#find(request.url ?? '/');
+    const authorize = (token: string | null) => (token === null ? NOBODY : (this.#tokens[token] ?? null));
+    this.hrana.accept(request, socket, head, { database, authorize });
   }
 
   #find(url: string): [DirectSqlDatabase, string] {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { SqlValue, StepCondition } from '../sql.ts';
-import { BATCH_STEPS_MAX, CONDITION_DEPTH_MAX, PIPELINE_REQUESTS_MAX } from './limits.ts';
+import { checkCount, checkDepth, checkSteps, oneText } from './checks.ts';
+import { BATCH_STEPS_MAX, PIPELINE_REQUESTS_MAX } from './limits.ts';
 import type {
   ClientMessage,
   ConnectionRequest,
@@ -123,45 +124,36 @@ function readConnectionRequest(request: Json): ConnectionRequest {
 const streamId = (request: Json): number => int32(request['stream_id'], 'stream_id');
 const cursorId = (request: Json): number => int32(request['cursor_id'], 'cursor_id');
 
-function readSteps(batch: unknown): readonly StepMessage[] {
-  const steps = list(object(batch, 'batch')['steps'], 'steps', BATCH_STEPS_MAX);
-  return steps.map((value, index) => {
-    const step = object(value, 'step');
-    const condition = step['condition'];
-    return {
-      statement: readStatement(step['stmt']),
-      condition: condition === undefined || condition === null ? null : readCondition(condition, index, 1),
-    };
-  });
+const readSteps = (batch: unknown): readonly StepMessage[] =>
+  checkSteps(list(object(batch, 'batch')['steps'], 'steps', BATCH_STEPS_MAX).map(readStep));
+
+function readStep(value: unknown): StepMessage {
+  const step = object(value, 'step');
+  const condition = step['condition'];
+  return {
+    statement: readStatement(step['stmt']),
+    condition: isAbsent(condition) ? null : readCondition(condition, 1),
+  };
 }
 
-/** `before`: a step is decided by those before it. */
-function readCondition(value: unknown, before: number, depth: number): StepCondition {
-  if (depth > CONDITION_DEPTH_MAX) throw broken(`conditions are nested more than ${CONDITION_DEPTH_MAX} deep`);
+function readCondition(value: unknown, depth: number): StepCondition {
+  checkDepth(depth);
   const condition = object(value, 'condition');
   const kind = condition['type'];
   switch (kind) {
     case 'ok':
     case 'error':
-      return { kind, step: earlierStep(condition['step'], before) };
+      return { kind, step: uint32(condition['step'], 'step') };
     case 'not':
-      return { kind, condition: readCondition(condition['cond'], before, depth + 1) };
+      return { kind, condition: readCondition(condition['cond'], depth + 1) };
     case 'and':
-    case 'or': {
-      const conditions = list(condition['conds'], 'conds', BATCH_STEPS_MAX);
-      return { kind, conditions: conditions.map((each) => readCondition(each, before, depth + 1)) };
-    }
+    case 'or':
+      return { kind, conditions: list(condition['conds'], 'conds').map((each) => readCondition(each, depth + 1)) };
     case 'is_autocommit':
       return { kind: 'is-autocommit' };
     default:
       throw unknownType('condition', condition);
   }
-}
-
-function earlierStep(value: unknown, before: number): number {
-  const step = uint32(value, 'step');
-  if (step >= before) throw broken(`a condition of step ${before} speaks of step ${step}, which is not before it`);
-  return step;
 }
 
 const NO_VALUES: readonly SqlValue[] = [];
@@ -191,12 +183,8 @@ function readNamed(value: unknown): ReadonlyMap<string, SqlValue> {
   );
 }
 
-function readSqlText(from: Json): SqlText {
-  const sql = from['sql'];
-  const id = from['sql_id'];
-  if (isAbsent(sql) === isAbsent(id)) throw broken('one of sql and sql_id has to be given, and not both');
-  return isAbsent(sql) ? int32(id, 'sql_id') : text(sql, 'sql');
-}
+const readSqlText = (from: Json): SqlText =>
+  oneText(optionalText(from['sql'], 'sql'), isAbsent(from['sql_id']) ? null : int32(from['sql_id'], 'sql_id'));
 
 function readValue(value: unknown): SqlValue {
   const given = object(value, 'value');
@@ -248,7 +236,7 @@ function object(value: unknown, what: string): Json {
 
 function list(value: unknown, what: string, countMax = Number.POSITIVE_INFINITY): readonly unknown[] {
   if (!Array.isArray(value)) throw wrong(value, what, 'an array');
-  if (value.length > countMax) throw broken(`${what} has ${value.length} elements, at most ${countMax} are taken`);
+  checkCount(value.length, what, countMax);
   return value;
 }
 

@@ -43,9 +43,8 @@ export const REQUESTS_OPEN_MAX = 1_024;
 /** Answers of one WebSocket connection that its client has not taken; beyond it nothing more is read or begun. */
 export const UNSENT_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Within this time, and so many bytes, a new WebSocket connection has to say who it is. */
-export const HELLO_MS = 10_000;
+/** Bytes that a new WebSocket connection may send before it has said who it is. */
 export const HELLO_BYTES_MAX = 256 * 1024;
 
-/** How often a WebSocket connection is asked for a sign of life. */
-export const PING_MS = 20_000;
+/** How often WebSocket connections are asked for a sign of life. Hello has to come between two beats. */
+export const BEAT_MS = 10_000;
