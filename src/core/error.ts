@@ -48,6 +48,14 @@ export const ERROR_CODES = [
   'ANSWER_TOO_LARGE',
   'SERVER_BUSY',
   'DATABASE_STOPPED',
+  'PAYLOAD_REFUSED',
+  'COMMITS_MISSED',
+  'WAL_UNREADABLE',
+  'FILE_CHANGED',
+  'DATABASE_DAMAGED',
+  'JOURNAL_FAILED',
+  'JOURNAL_DAMAGED',
+  'JOURNAL_GAP',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
