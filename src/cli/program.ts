@@ -44,6 +44,7 @@ function buildProgram(shell: Shell): Command {
     .description('Speil keeps a live, provable copy of a PostgreSQL or SQLite database somewhere else.')
     .version(environment.version, '--version', 'print the version')
     .helpOption('-h, --help', 'show this help')
+    .enablePositionalOptions()
     .helpCommand('help [command]', 'show the help of a command');
   for (const make of [
     mirrorCommand,

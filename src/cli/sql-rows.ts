@@ -95,8 +95,11 @@ class JsonWriter implements RowWriter {
 function jsonOf(value: HranaValue): string {
   if (value.type === 'null') return 'null';
   if (value.type === 'integer') return value.value;
-  return JSON.stringify(value.type === 'blob' ? value.base64 : value.value);
+  return JSON.stringify(value.type === 'blob' ? padded(value.base64) : value.value);
 }
+
+/** Hrana leaves the padding out; many readers want it. */
+const padded = (base64: string): string => base64.padEnd(Math.ceil(base64.length / 4) * 4, '=');
 
 /** A second `id` is `id:2`: an object would keep only one of them. */
 function distinct(names: readonly string[]): readonly string[] {
@@ -128,6 +131,8 @@ class BoxWriter implements RowWriter {
 
   begin(columns: readonly string[]): void {
     this.#columns = columns.map((name) => truncate(printable(name), CELL_COLUMNS_MAX));
+    this.#waiting = [];
+    this.#widths = null;
   }
 
   row(values: readonly HranaValue[]): void {
