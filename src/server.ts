@@ -3,10 +3,15 @@ import { BUILD } from './runtime/build.ts';
 import { createRedact } from './runtime/redact.ts';
 import { systemClock } from './runtime/system-clock.ts';
 import { systemRandom } from './runtime/system-random.ts';
+import { Transfers } from './server/admin/transfers.ts';
+import { takeServerFolder } from './server/data-folder.ts';
+import { DatabaseName } from './server/database-name.ts';
 import { openDatabaseStore } from './server/database-store.ts';
+import { taken } from './server/databases.ts';
 import { createHranaProtocol } from './server/http/hrana-protocol.ts';
 import { startInstance } from './server/instance.ts';
 import { type LocalDatabase, type LocalDatabaseOptions, localDatabase } from './server/local-database.ts';
+import { copySqliteFile } from './server/sqlite-copy.ts';
 import { createLog } from './service/log.ts';
 
 export type ServerOptions = {
@@ -48,7 +53,7 @@ export type SpeilServer = AsyncDisposable & {
   ): Promise<LocalDatabase>;
 };
 
-export const LISTEN_DEFAULT = { host: '127.0.0.1', port: 7101 } as const;
+const LISTEN_DEFAULT = { host: '127.0.0.1', port: 7101 } as const;
 
 /**
  * Starts a server in this process; resolves when it listens and each of its databases is served or has failed. Throws
@@ -80,3 +85,38 @@ export async function startServer(options: ServerOptions): Promise<SpeilServer> 
     [Symbol.asyncDispose]: () => instance[Symbol.asyncDispose](),
   };
 }
+
+export type RestoreOptions = {
+  readonly data: string;
+  readonly name: string;
+  /** A SQLite file, which stays as it is. */
+  readonly file: string;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+};
+
+/**
+ * Makes a database of a SQLite file while no server runs. Throws `CONFLICT` when one runs or the name is taken,
+ * `FILE_MISSING`, `NOT_A_DATABASE` and `DISK_FULL`; then nothing was changed.
+ */
+export async function restoreDatabase({ data, name: text, file, onProgress, signal }: RestoreOptions): Promise<void> {
+  const name = DatabaseName.of(text);
+  using folder = takeServerFolder(data, systemClock.now());
+  await using store = await openDatabaseStore({ ...OFFLINE, folder: folder.path });
+  if (store.list().includes(name)) throw taken(name);
+  const transfers = new Transfers(folder.transfers, systemRandom);
+  await transfers.withFile(async (path) => {
+    await copySqliteFile(file, path, { onProgress, signal });
+    await using _database = await store.create(name, { from: path });
+  });
+}
+
+const nothing = (): void => {};
+
+/** Nobody watches. */
+const OFFLINE = {
+  clock: systemClock,
+  random: systemRandom,
+  log: { info: nothing, warn: nothing, error: nothing },
+  observer: { synced: nothing, checkpointed: nothing },
+};

@@ -56,6 +56,11 @@ export class Gate {
     this.#failures.succeeded(secret);
     return { ...token, tokenId: token.id };
   }
+
+  /** Calls back when the caller may do nothing any more, until it is disposed. */
+  whenRevoked({ tokenId }: Caller, told: () => void): Disposable {
+    return tokenId === null ? { [Symbol.dispose]: () => {} } : this.#tokens.whenRevoked(tokenId, told);
+  }
 }
 
 /** What the caller may do in a database; null when it may not even know whether there is one. */

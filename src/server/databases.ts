@@ -184,7 +184,7 @@ class Slot {
   }
 }
 
-const taken = (name: string): SpeilError =>
+export const taken = (name: string): SpeilError =>
   new SpeilError('CONFLICT', `there is a database ${name} already`, {
     hint: `Choose another name, or drop it first: speil database drop ${name}`,
   });

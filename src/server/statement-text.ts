@@ -9,7 +9,11 @@ const TOKEN =
  * stays, since SQLite takes it for a name; it takes it for a text where there is no such name, which is what nobody should write.
  */
 export function withoutValues(sql: string): string {
-  const kept = (sql.slice(0, SHOWN_CHARACTERS).match(TOKEN) ?? []).map(shown).join('').trim();
+  const tokens = (sql.slice(0, SHOWN_CHARACTERS).match(TOKEN) ?? []).map(shown);
+  const kept = tokens
+    .filter((token, index) => token !== ' ' || tokens[index - 1] !== ' ')
+    .join('')
+    .trim();
   return sql.length > SHOWN_CHARACTERS ? `${kept}…` : kept;
 }
 

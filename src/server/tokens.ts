@@ -67,6 +67,7 @@ export class ServerTokens {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #admin: ServerToken & { readonly hash: Buffer };
   #byId: ReadonlyMap<string, StoredToken>;
+  readonly #told = new Map<string, Set<() => void>>();
 
   private constructor({ path, adminSecret, clock }: TokensOptions, tokens: readonly StoredToken[]) {
     this.#path = path;
@@ -110,6 +111,18 @@ export class ServerTokens {
     this.#keep([...this.#byId.values()].filter((token) => token.id !== id));
   }
 
+  /** Calls back when the token does not count any more, until it is disposed. */
+  whenRevoked(id: string, told: () => void): Disposable {
+    const all = this.#told.get(id) ?? new Set();
+    this.#told.set(id, all.add(told));
+    return {
+      [Symbol.dispose]: () => {
+        all.delete(told);
+        if (all.size === 0) this.#told.delete(id);
+      },
+    };
+  }
+
   /** The tokens that are of one database alone: another that gets its name later is not theirs. */
   revokeAllOf(database: DatabaseName): void {
     const kept = [...this.#byId.values()].filter((token) => token.database !== database);
@@ -118,7 +131,9 @@ export class ServerTokens {
 
   #keep(tokens: readonly StoredToken[]): void {
     writePrivate(this.#path, `${JSON.stringify({ version: 1, tokens }, null, 1)}\n`);
+    const before = this.#byId.keys();
     this.#byId = new Map(tokens.map((token) => [token.id, token]));
+    for (const id of before) if (!this.#byId.has(id)) for (const told of [...(this.#told.get(id) ?? [])]) told();
   }
 }
 

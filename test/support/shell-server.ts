@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { systemClock } from '../../src/runtime/system-clock.ts';
 import { systemRandom } from '../../src/runtime/system-random.ts';
 import type { ClientProtocol, ProtocolRequest, ProtocolUpgrade } from '../../src/server/http/client-protocol.ts';
+import { createHranaProtocol } from '../../src/server/http/hrana-protocol.ts';
 import { type Instance, type InstanceOptions, startInstance } from '../../src/server/instance.ts';
 import { createLog } from '../../src/service/log.ts';
 import { SqliteStore } from './sqlite-store.ts';
 
 /** Says what the shell has handed to it. */
 class TellingProtocol implements ClientProtocol {
-  answerVersionCheck(response: ProtocolRequest['response'], path: string): void {
+  answerVersionCheck(_request: ProtocolRequest['request'], response: ProtocolRequest['response'], path: string): void {
     response.writeHead(path === '/v3' ? 200 : 404).end();
   }
 
@@ -37,7 +38,9 @@ export type ShellServer = AsyncDisposable & {
 };
 
 /** The server's shell over databases without a journal, on a port of its own. */
-export async function startShell(options: Partial<InstanceOptions> = {}): Promise<ShellServer> {
+export async function startShell(
+  options: Partial<InstanceOptions> & { readonly hrana?: boolean } = {},
+): Promise<ShellServer> {
   const own = mkdtempSync(join(tmpdir(), 'speil-server-'));
   const data = options.data ?? join(own, 'data');
   const said: Readonly<Record<string, unknown>>[] = [];
@@ -50,7 +53,7 @@ export async function startShell(options: Partial<InstanceOptions> = {}): Promis
       version: '0.0.0',
       log: createLog({ write, form: 'json', clock: systemClock, redact: (text) => text }),
       openStore: async ({ folder }) => new SqliteStore(folder),
-      createProtocol: () => new TellingProtocol(),
+      createProtocol: (parts) => (options.hrana ? createHranaProtocol(parts) : new TellingProtocol()),
     },
   );
   return {

@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -34,12 +34,23 @@ export class Transfers {
   }
 }
 
-/** Writes what a client sends into a file. Throws `DISK_FULL`, and `INTERRUPTED` when the client is gone. */
+/** What every SQLite file begins with. */
+const MAGIC = Buffer.from('SQLite format 3\0');
+
+/**
+ * Writes the SQLite file that a client sends. Throws `NOT_A_DATABASE` for what is none, `DISK_FULL`, and `INTERRUPTED` when
+ * the client is gone.
+ */
 export async function receiveFile(request: IncomingMessage, path: string): Promise<void> {
   try {
     await pipeline(request, createWriteStream(path, { flags: 'wx', mode: 0o600 }));
   } catch (error) {
     throw transferError(error, 'the file did not arrive whole');
+  }
+  await using file = await open(path);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(MAGIC.length), 0, MAGIC.length, 0);
+  if (bytesRead < MAGIC.length || !buffer.equals(MAGIC)) {
+    throw new SpeilError('NOT_A_DATABASE', 'what was sent is no SQLite file', { hint: 'Send a whole SQLite file.' });
   }
 }
 

@@ -17,15 +17,14 @@ export type ProtocolRequest = AdmittedDatabase & {
   readonly path: string;
 };
 
+/** Somebody wants a WebSocket. */
 export type ProtocolUpgrade = {
   readonly request: IncomingMessage;
   readonly socket: Duplex;
   readonly head: Buffer;
-  /**
-   * What a client may use that shows this token (null: none, neither in the request's head nor in its greeting). Rejects
-   * with `AUTHENTICATION_REFUSED`, `NOT_FOUND` and the failures of the database. `onRevoked` is called when that ends.
-   */
-  readonly admit: (secret: string | null, onRevoked: () => void) => Promise<AdmittedDatabase>;
+  readonly database: SqlDatabase;
+  /** What a client may do that shows this token in its greeting (null: none there); null when it may do nothing. */
+  readonly authorize: (secret: string | null) => Omit<AdmittedDatabase, 'database'> | null;
 };
 
 /**
@@ -34,7 +33,7 @@ export type ProtocolUpgrade = {
  */
 export interface ClientProtocol extends AsyncDisposable {
   /** Whether `/v2`, `/v3-protobuf` or the like is spoken: 200 or 404. Clients ask before they show a token. */
-  answerVersionCheck(response: ServerResponse, path: string): void;
+  answerVersionCheck(request: IncomingMessage, response: ServerResponse, path: string): void;
   answer(request: ProtocolRequest): Promise<void>;
   upgrade(upgrade: ProtocolUpgrade): void;
 }

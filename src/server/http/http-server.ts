@@ -13,13 +13,14 @@ import {
   type Tls,
 } from '../../service/listener.ts';
 import type { Log } from '../../service/log.ts';
-import { type Caller, demandAccess, demandAllDatabases, type Gate } from '../access.ts';
+import { type Caller, demandAccess, demandAllDatabases, type Gate, noDatabase } from '../access.ts';
 import { type AdminParts, type AdminRoute, findRoute } from '../admin/admin-api.ts';
 import { databaseRoutes } from '../admin/database-routes.ts';
 import { tokenRoutes } from '../admin/token-routes.ts';
 import type { DatabaseName } from '../database-name.ts';
 import type { Databases } from '../databases.ts';
-import { answerClientError, answerError, answerJson, noSuchPath } from './answer.ts';
+import type { SqlDatabase } from '../sql.ts';
+import { answerClientError, answerError, answerJson, noSuchPath, statusOf } from './answer.ts';
 import type { AdmittedDatabase, ClientProtocol } from './client-protocol.ts';
 import { CONNECTIONS_MAX, Connections } from './connections.ts';
 import { noOnlyDatabase } from './only-database.ts';
@@ -62,12 +63,16 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpServer>
   const connections = new Connections(server, { connectionsMax, tokensDemanded: gate.tokensDemanded });
   const desk = new Desk(options, connections);
   server.on('request', (_request, response) => response.once('close', () => closeIfEnding(server)));
-  server.on('upgrade', (request, socket, head) => desk.upgrade(request, socket, head));
+  server.on('upgrade', (request, socket, head) => void desk.upgrade(request, socket, head));
   const url = await listenAt(server, listen, tls !== undefined);
   return {
     url,
     [Symbol.asyncDispose]: async () => {
       const closed = closeListener(server, clock, CLOSE_WAIT_MS);
+      const idle = new AbortController();
+      const patience = clock.sleep(CLOSE_WAIT_MS, idle.signal).catch(() => undefined);
+      await Promise.race([desk.idle, patience]);
+      idle.abort();
       await protocol[Symbol.asyncDispose]();
       await closed;
     },
@@ -77,6 +82,8 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpServer>
 class Desk {
   readonly #options: HttpServerOptions;
   readonly #connections: Connections;
+  #underWay = 0;
+  #ended = Promise.withResolvers<void>();
   readonly #adminRoutes: readonly AdminRoute[] = [...databaseRoutes(), ...tokenRoutes()];
 
   constructor(options: HttpServerOptions, connections: Connections) {
@@ -86,6 +93,14 @@ class Desk {
 
   async take(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#connections.began(request);
+    if (this.#underWay === 0) this.#ended = Promise.withResolvers();
+    this.#underWay += 1;
+    await this.#answer(request, response);
+    this.#underWay -= 1;
+    if (this.#underWay === 0) this.#ended.resolve();
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const route = routeOf(request.url ?? '');
     try {
       if (route.kind === 'client') await this.#takeClient(route, request, response);
@@ -96,17 +111,41 @@ class Desk {
     if (!request.complete) drain(request);
   }
 
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  /** Resolves when no request is under way. */
+  get idle(): Promise<void> {
+    return this.#underWay === 0 ? Promise.resolve() : this.#ended.promise;
+  }
+
+  /** A name that there is none of is not told from one that a token is not good for. */
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on('error', () => socket.destroy());
     const route = routeOf(request.url ?? '');
-    if (route.kind !== 'client' || route.path !== '/') {
-      socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
-      return;
+    try {
+      if (route.kind !== 'client' || route.path !== '/') throw noSuchPath();
+      const { databases, gate, protocol } = this.#options;
+      const name = route.database ?? databases.only;
+      if (name === null) throw noOnlyDatabase(databases.names.length);
+      const isHidden = gate.tokensDemanded && databases.viewOf(name) === null;
+      const database = isHidden ? nowhere(name) : (await databases.get(name)).sql;
+      const authorize = (secret: string | null) =>
+        isHidden ? null : this.#authorize(request, secret ?? secretOf(request), name);
+      protocol.upgrade({ request, socket, head, database, authorize });
+    } catch (error) {
+      refuseUpgrade(socket, error);
     }
-    const admit = async (secret: string | null) => {
-      const caller = this.#admit(request, secret ?? secretOf(request));
-      return this.#databaseFor(caller, route.database);
-    };
-    this.#options.protocol.upgrade({ request, socket, head, admit });
+  }
+
+  #authorize(request: IncomingMessage, secret: string | null, name: DatabaseName) {
+    try {
+      const caller = this.#admit(request, secret);
+      const access = demandAccess(caller, name);
+      const watched = this.#options.gate.whenRevoked(caller, () => request.socket.destroy());
+      request.socket.once('close', () => watched[Symbol.dispose]());
+      return { access, identity: caller.tokenId ?? '' };
+    } catch {
+      // The protocol says that it was refused; why is said to those who ask over HTTP.
+      return null;
+    }
   }
 
   async #takeClient(
@@ -116,7 +155,7 @@ class Desk {
   ): Promise<void> {
     const { protocol } = this.#options;
     if (isVersionCheck(request.method, path)) {
-      protocol.answerVersionCheck(response, path);
+      protocol.answerVersionCheck(request, response, path);
       return;
     }
     const admitted = await this.#databaseFor(this.#admit(request, secretOf(request)), database);
@@ -186,6 +225,21 @@ class Desk {
     if (isOurs)
       this.#options.log.error({ error, path: request.url ?? '' }, `a request failed: ${errorReport(error).message}`);
   }
+}
+
+/** A database of which nobody learns that it is none. */
+const nowhere = (name: DatabaseName): SqlDatabase => ({
+  name,
+  openStream: () => {
+    throw noDatabase(name);
+  },
+});
+
+function refuseUpgrade(socket: Duplex, error: unknown): void {
+  const report = errorReport(error);
+  const body = JSON.stringify(report);
+  const head = `HTTP/1.1 ${statusOf(report)} Refused\r\nconnection: close\r\ncontent-type: application/json`;
+  socket.end(`${head}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }
 
 /** What a client may still be sending while it reads that it is refused. */
