@@ -147,6 +147,16 @@ test('every call has a token of its own', async () => {
   assert.equal(tokens.size, 3);
 });
 
+test('a call is sent before whoever waits for the next turn has it, a source that reads for instance', async () => {
+  let turns = 0;
+  const client = clientOf(async () => {
+    assert.equal(turns, 0);
+    throw new SpeilError('INTERRUPTED', 'enough');
+  });
+  setImmediate(() => turns++);
+  await assert.rejects(client.rowData({ clientState: '', batches: [] }), { code: 'INTERRUPTED' });
+});
+
 test('the signal of the task reaches the exchange', async () => {
   const { signal } = new AbortController();
   const client = clientOf(

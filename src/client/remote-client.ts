@@ -86,7 +86,7 @@ class RemoteCaller {
     const { exchange, tenant, application, signingKey, clock, compress = false } = this.#options;
     if (this.#callBytesMax !== null && bytes.byteLength > this.#callBytesMax) throw tooLarge(this.#callBytesMax);
     const { encoding, body } = await pack(bytes, compress);
-    const token = await signCallToken(signingKey, this.#kid, { tenant, application, call, body, nonce }, clock);
+    const token = signCallToken(signingKey, this.#kid, { tenant, application, call, body, nonce }, clock);
     return unpackAnswer(await exchange.send({ call, token, encoding, body }, this.#signal));
   }
 }

@@ -57,7 +57,7 @@ async function signed(
   { call = 'authenticate', tenant = 'acme', body, keys = mirror.center }: Sent,
 ) {
   const claims = { tenant, application: 'my-app', call, body, nonce: newNonce() };
-  const token = await signCallToken(keys.secret, keyId(keys.open), claims, runtime.clock);
+  const token = signCallToken(keys.secret, keyId(keys.open), claims, runtime.clock);
   return { call, token, encoding: 'identity', body } as const;
 }
 

@@ -74,7 +74,7 @@ test('clocks may differ as those of call tokens may', async () => {
 });
 
 test('what was signed for something else is good for nothing here', async () => {
-  const token = await signCallToken(
+  const token = signCallToken(
     center.private,
     keyId(center.public),
     { tenant: 't', application: 'app', call: 'wipe', body: Buffer.alloc(0), nonce: newCallNonce() },
