@@ -5,6 +5,7 @@ import { CompactSign } from 'jose';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { newKeys } from '../../../test/support/pushed-mirror.ts';
 import { type CallTokenVerifierOptions, createCallTokenVerifier, newNonce, signCallToken } from './call-token.ts';
+import { bodyDigest } from './digest.ts';
 import { keyId } from './keys.ts';
 
 const center = newKeys();
@@ -16,7 +17,7 @@ const callOf = (more: object = {}) => ({
   tenant: 'acme',
   application: 'my-app',
   call: 'row-data' as const,
-  body,
+  digest: bodyDigest(body),
   nonce: newNonce(),
   ...more,
 });
@@ -97,7 +98,7 @@ test('a token that is refused uses its nonce not up', async () => {
 test('a token for another application, call or body is refused', async () => {
   await assert.rejects(verifiedAt(START_MS, signed({ application: 'other' })), refused('audience', /other.*my-app/));
   await assert.rejects(verifiedAt(START_MS, signed({ call: 'wipe' })), refused('call', /wipe.*row-data/));
-  await assert.rejects(verifiedAt(START_MS, signed({ body: Buffer.from('a bodY') })), refused('body'));
+  await assert.rejects(verifiedAt(START_MS, signed({ digest: bodyDigest(Buffer.from('a bodY')) })), refused('body'));
 });
 
 test('a key that is not trusted is refused, and one that says it is another', async () => {

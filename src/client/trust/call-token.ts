@@ -22,8 +22,8 @@ export type CallToSign = {
   readonly tenant: string;
   readonly application: string;
   readonly call: CallName;
-  /** As it is sent, compressed if so. */
-  readonly body: Uint8Array;
+  /** `bodyDigest` of the body as it is sent, compressed if so. */
+  readonly digest: string;
   readonly nonce: string;
 };
 
@@ -39,7 +39,7 @@ export function signCallToken(key: KeyObject, kid: string, call: CallToSign, clo
     aud: call.application,
     jti: call.nonce,
     call: call.call,
-    digest: bodyDigest(call.body),
+    digest: call.digest,
     iat: nowS,
     nbf: nowS - BEFORE_S,
     exp: nowS + AFTER_S,
