@@ -116,6 +116,11 @@ export class FileJournal implements Journal, BlockSource {
     return this.#holders.held;
   }
 
+  get bytes(): number {
+    const spare = this.#hasSpare ? this.#segmentBytes : 0;
+    return this.#segments.reduce((sum, { bytes }) => sum + bytes, spare);
+  }
+
   get roomBytes(): number {
     const { rest } = this.#writer;
     return this.#hasSpare ? Math.max(rest, segmentRoom(this.#segmentBytes)) : rest;

@@ -27,6 +27,7 @@ export class EngineFolder implements Disposable {
       segmentBytes: 1 << 20,
       pauseWrites: async () => this.#pause(),
       detach: async () => this.closeWriters(),
+      attach: () => {},
       ...options,
     });
   }
