@@ -1,5 +1,5 @@
 import type { StatementTraits } from '../classify.ts';
-import { parametersOf, renameCalls, type SqlPiece, splitStatements } from '../sql-text.ts';
+import { isNumbered, parametersOf, renameCalls, type SqlPiece, splitStatements } from '../sql-text.ts';
 import type { CountedStatement } from './counted-statement.ts';
 import type { WireColumns } from './protocol.ts';
 import { StatementFailure } from './sqlite-error.ts';
@@ -93,7 +93,7 @@ export function newPrepared(
   const parameters = parametersOf(text.piece);
   return {
     ...{ statement, traits, facts, parameters, text },
-    isNamed: parameters.some((name) => name !== null),
+    isNamed: parameters.some((name) => name !== null && !isNumbered(name)),
     columns: columnsOf(statement, text.isRenamed),
     ...{ reprepares: 0, fullscanSteps: 0, isFast: false },
   };

@@ -136,8 +136,8 @@ type Collected = { readonly rows: readonly (readonly SqlValue[])[]; readonly cou
 
 const NO_ROWS: Collected = { rows: [], count: 0 };
 
-function collect({ statement, columns }: Prepared, args: Arguments, wantRows: boolean): Collected {
-  if (columns[0].length === 0) {
+function collect({ statement, columns, traits }: Prepared, args: Arguments, wantRows: boolean): Collected {
+  if (columns[0].length === 0 && traits.verb !== 'pragma') {
     statement.run(...args);
     return NO_ROWS;
   }
@@ -145,7 +145,7 @@ function collect({ statement, columns }: Prepared, args: Arguments, wantRows: bo
   let [count, bytes] = [0, 0];
   for (const row of statement.iterate(...args) as Iterable<unknown> as Iterable<readonly SqlValue[]>) {
     count++;
-    if (!wantRows) continue;
+    if (!wantRows || row.length === 0) continue;
     rows.push(row);
     bytes += rowBytes(row);
     if (bytes > ANSWER_BYTES_MAX) throw new StatementFailure('RESPONSE_TOO_LARGE', 'Response is too large');
