@@ -175,7 +175,7 @@ export class Connection {
     this.#expect(facts, isVacuum);
     try {
       const statement = this.#compile(text.sql);
-      if (leavesRest(piece, statement.sourceSQL, text.isRenamed)) throw manyStatements();
+      if (leavesRest(text, statement.sourceSQL)) throw manyStatements();
       if (traits.isExplain) facts.writes = facts.temp = false;
       const needsRowid = text.needsRowid || (isInsert(traits) && !this.#hasRowids());
       return newPrepared(statement, { ...text, needsRowid }, traits, facts);

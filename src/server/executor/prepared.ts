@@ -75,8 +75,8 @@ export const manyStatements = (): StatementFailure =>
   new StatementFailure('SQL_MANY_STATEMENTS', 'SQL string contains more than one statement');
 
 /** True when SQLite took less of the text than there is of it. */
-export const leavesRest = ({ tokens }: SqlPiece, source: string, isRenamed: boolean): boolean =>
-  !isRenamed && tokens.some(({ start, kind }) => start >= source.length && kind !== 'semicolon');
+export const leavesRest = ({ sql, piece: { text, tokens } }: PreparedText, source: string): boolean =>
+  sql === text && tokens.some(({ start, kind }) => start >= source.length && kind !== 'semicolon');
 
 export function columnsOf(statement: CountedStatement, isRenamed: boolean): WireColumns {
   const columns = statement.columns();

@@ -65,9 +65,16 @@ function runStep(
     return objectionTo(prepared, place, context) ?? carryOut(place.connection, prepared, step, context);
   } catch (thrown) {
     if (!(thrown instanceof StatementFailure)) throw thrown;
-    return thrown.code === NEEDS_OWN ? AnswerKind.needsOwn : thrown.outcome;
+    if (thrown.code === NEEDS_OWN) return AnswerKind.needsOwn;
+    return thrown.code === 'SQLITE_READONLY' && isSharedForReading(place, context)
+      ? AnswerKind.needsWrite
+      : thrown.outcome;
   }
 }
+
+/** What writes there though it compiled as a read (virtual tables may) is carried out again as a write. */
+const isSharedForReading = ({ isShared, grants }: Place, { isPool }: RunContext): boolean =>
+  isShared && isPool && !(grants & Grant.readOnly);
 
 /** Whether a step is to be carried out. A condition on a step that there is not does not hold. */
 export function holds(
