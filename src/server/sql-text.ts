@@ -98,6 +98,9 @@ export function parametersOf({ text, tokens }: SqlPiece): (string | null)[] {
   return names;
 }
 
+/** A parameter like `?7`, which is known by its number. */
+export const isNumbered = (name: string): boolean => name.startsWith('?');
+
 /** The largest number that SQLite gives a parameter; a larger one is refused by it. */
 const PARAMETERS_MAX = 32_766;
 

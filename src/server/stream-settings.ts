@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { CacheSizes } from './executor/connections.ts';
 
 /** Bounds of the streams of a database. */
@@ -27,7 +28,7 @@ export type StreamSettings = {
 export const STREAM_SETTINGS: StreamSettings = {
   streamsMax: 10_000,
   ownConnectionsMax: 1_000,
-  readersMax: 2,
+  readersMax: Math.max(2, availableParallelism()),
   waitingMax: 10_000,
   waitMsMax: 30_000,
   writeIdleMsMax: 5_000,

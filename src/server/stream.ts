@@ -182,6 +182,7 @@ export class ClientStream implements SqlStream, JobOwner {
     try {
       this.throwBad();
       for (;;) {
+        if (this.#isClosed) throw streamExpired();
         const [kind, , , , body] = await this.once(rest, needed, signal);
         const outcomes = body as readonly WireOutcome[];
         if (kind === AnswerKind.outcomes) return this.#learn(program.steps, outcomes);
@@ -231,6 +232,7 @@ export class ClientStream implements SqlStream, JobOwner {
     this.#state = state;
     this.#stand(state & State.own ? executor : null);
     this.#host.moved(this);
+    if (this.#isClosed && this.place !== null) this.#end();
   }
 
   #stand(place: RemoteExecutor | null): void {
@@ -257,10 +259,11 @@ export class ClientStream implements SqlStream, JobOwner {
   /** The client has left a transaction or a cursor alone for too long: it is ended, and the next request told. */
   async expire(): Promise<void> {
     this.#bad = new NotBegun('TRANSACTION_TIMEOUT', 'Transaction timed out');
-    if (this.hasIdleCursor) return this.#endTransaction();
+    const isCursor = this.hasIdleCursor;
+    this.hasIdleCursor = false;
     this.#isBusy = true;
-    await this.#endTransaction();
-    this.#passTurn();
+    await this.ask((id) => [RequestKind.close, id, this.id, true]).catch(() => {});
+    if (!isCursor) this.#passTurn();
   }
 
   /** Throws, once, what has become of the stream while nothing was asked of it. */
@@ -274,7 +277,12 @@ export class ClientStream implements SqlStream, JobOwner {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#host.forget(this);
-    if (this.place !== null) void this.ask((id) => [RequestKind.close, id, this.id, false]).catch(() => {});
+    if (this.place !== null) this.#end();
+  }
+
+  /** Gives up its connection, whatever is open there. */
+  #end(): void {
+    this.ask((id) => [RequestKind.close, id, this.id, false]).catch(() => {});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

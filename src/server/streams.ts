@@ -49,20 +49,19 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
     this.#options = options;
     this.name = options.name;
     this.#settings = { ...STREAM_SETTINGS, ...options.settings };
-    const { readersMax, waitingMax, executorIdleMsMax } = this.#settings;
+    const { readersMax, waitingMax, waitMsMax, executorIdleMsMax } = this.#settings;
     this.#writer = this.#executor('writer');
     this.#pool = new ReaderPool({
-      ...{ executorsMax: readersMax, lengthMax: waitingMax, idleMsMax: executorIdleMsMax },
+      ...{ executorsMax: readersMax, lengthMax: waitingMax, idleMsMax: executorIdleMsMax, waitMsMax },
       make: () => this.#executor('pool'),
     });
     this.#queue = this.#writeQueue();
     this.#watch = new Watch(options.clock, WATCH_MS);
     this.#watch.add((nowMs) => this.#queue.expire(nowMs));
-    this.#watch.add((nowMs) => this.#pool.trim(nowMs));
+    this.#watch.add((nowMs) => this.#pool.watch(nowMs));
+    this.#watch.add((nowMs) => this.#retireWriter(nowMs));
     this.#watch.add((nowMs) => this.#expireIdle(nowMs));
     this.#watch.add((nowMs) => this.#cancelLong(nowMs));
-    this.#writer.start();
-    this.#pool.warm();
   }
 
   #executor(role: ExecutorRole): RemoteExecutor {
@@ -73,6 +72,7 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
         clock,
         gate,
         onProgress: (executor) => this.#progressed(executor),
+        onSettled: (job) => this.#settled(job),
         onReturned: (_executor, jobs) => this.#again(jobs),
         onEnded: (executor, isCrash, diagnosis) => this.#ended(executor, isCrash, diagnosis),
       },
@@ -121,6 +121,7 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
   carryOut(stream: ClientStream, job: Job, signal: AbortSignal | undefined, needs?: ProgramNeeds): Promise<WireAnswer> {
     if (this.#stopped !== null) return Promise.reject(this.#stopped);
     stream.job = job;
+    job.askedMs = this.nowMs();
     this.#watch.wake();
     if (signal !== undefined) this.#cancelOnAbort(stream, job, signal);
     this.#route(stream, job, needs);
@@ -259,6 +260,22 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
       if (boundMs !== null && nowMs - executor.sinceMs >= boundMs) void executor.cancel(running, tooLong(boundMs));
     }
     return executors.some(({ load }) => load > 0);
+  }
+
+  #retireWriter(nowMs: number): boolean {
+    if (nowMs - this.#writer.sinceMs > this.#settings.executorIdleMsMax) this.#writer.retire();
+    return this.#writer.state !== 'stopped';
+  }
+
+  #settled({ options: { isWrite }, askedMs, sentMs }: Job): void {
+    this.#options.observer?.onProgram?.({ isWrite, waitMs: sentMs - askedMs, runMs: this.nowMs() - sentMs });
+  }
+
+  /** Starts the processes that are needed at first, so that the first client does not wait for them. */
+  warm(): void {
+    this.#writer.start();
+    this.#pool.warm();
+    this.#watch.wake();
   }
 
   forget(stream: ClientStream): void {

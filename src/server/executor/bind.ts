@@ -1,10 +1,11 @@
 import type { SQLInputValue } from 'node:sqlite';
 import type { SqlValue } from '../sql.ts';
+import { isNumbered } from '../sql-text.ts';
 import type { Prepared } from './prepared.ts';
 import type { WireStep } from './protocol.ts';
 import { argumentsFailure } from './sqlite-error.ts';
 
-/** What a prepared statement is called with: the values of parameters with a name first, then the others in order. */
+/** What a prepared statement is called with: the values of parameters with a name first, then those of `?` and `?7` in order. */
 export type Arguments = readonly SQLInputValue[];
 
 type Named = Record<string, SQLInputValue>;
@@ -36,7 +37,7 @@ function bindNamed(
     const value = name === null ? positional[index] : (take(named, name) ?? byNumber(positional, name, index));
     if (value === undefined && !traits.isExplain)
       throw argumentsFailure(`value for parameter ${name ?? index + 1} not found`);
-    if (name === null) byOrder.push(value ?? null);
+    if (name === null || isNumbered(name)) byOrder.push(value ?? null);
     else byName[name] = value ?? null;
   }
   const [unknown] = named.keys();
@@ -53,4 +54,4 @@ function take(named: Map<string, SqlValue>, name: string): SqlValue | undefined 
 }
 
 const byNumber = (positional: readonly SqlValue[], name: string, index: number): SqlValue | undefined =>
-  positional[name.startsWith('?') ? Number(name.slice(1)) - 1 : index];
+  positional[isNumbered(name) ? Number(name.slice(1)) - 1 : index];

@@ -71,9 +71,13 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.database = new DatabaseSync(options.path, { timeout: BUSY_TIMEOUT_MS, limits: { attach: 1 } });
+    this.database = new DatabaseSync(options.path, {
+      timeout: BUSY_TIMEOUT_MS,
+      enableDoubleQuotedStringLiterals: true,
+      limits: { attach: 1 },
+    });
     this.database.exec(`
-      PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;
+      PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0;
       PRAGMA cache_size = -${options.cacheKiB}; SELECT count(*) FROM sqlite_schema`);
     this.#defineMemory();
     this.#memoryStatement = this.#compile('SELECT last_insert_rowid(), changes(), total_changes()');
@@ -171,7 +175,7 @@ export class Connection {
     this.#expect(facts, isVacuum);
     try {
       const statement = this.#compile(text.sql);
-      if (leavesRest(piece, statement.sourceSQL, text.isRenamed)) throw manyStatements();
+      if (leavesRest(text, statement.sourceSQL)) throw manyStatements();
       if (traits.isExplain) facts.writes = facts.temp = false;
       const needsRowid = text.needsRowid || (isInsert(traits) && !this.#hasRowids());
       return newPrepared(statement, { ...text, needsRowid }, traits, facts);

@@ -1,5 +1,5 @@
 import type { StatementTraits } from '../classify.ts';
-import { parametersOf, renameCalls, type SqlPiece, splitStatements } from '../sql-text.ts';
+import { isNumbered, parametersOf, renameCalls, type SqlPiece, splitStatements } from '../sql-text.ts';
 import type { CountedStatement } from './counted-statement.ts';
 import type { WireColumns } from './protocol.ts';
 import { StatementFailure } from './sqlite-error.ts';
@@ -75,8 +75,8 @@ export const manyStatements = (): StatementFailure =>
   new StatementFailure('SQL_MANY_STATEMENTS', 'SQL string contains more than one statement');
 
 /** True when SQLite took less of the text than there is of it. */
-export const leavesRest = ({ tokens }: SqlPiece, source: string, isRenamed: boolean): boolean =>
-  !isRenamed && tokens.some(({ start, kind }) => start >= source.length && kind !== 'semicolon');
+export const leavesRest = ({ sql, piece: { text, tokens } }: PreparedText, source: string): boolean =>
+  sql === text && tokens.some(({ start, kind }) => start >= source.length && kind !== 'semicolon');
 
 export function columnsOf(statement: CountedStatement, isRenamed: boolean): WireColumns {
   const columns = statement.columns();
@@ -93,7 +93,7 @@ export function newPrepared(
   const parameters = parametersOf(text.piece);
   return {
     ...{ statement, traits, facts, parameters, text },
-    isNamed: parameters.some((name) => name !== null),
+    isNamed: parameters.some((name) => name !== null && !isNumbered(name)),
     columns: columnsOf(statement, text.isRenamed),
     ...{ reprepares: 0, fullscanSteps: 0, isFast: false },
   };

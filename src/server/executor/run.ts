@@ -65,9 +65,16 @@ function runStep(
     return objectionTo(prepared, place, context) ?? carryOut(place.connection, prepared, step, context);
   } catch (thrown) {
     if (!(thrown instanceof StatementFailure)) throw thrown;
-    return thrown.code === NEEDS_OWN ? AnswerKind.needsOwn : thrown.outcome;
+    if (thrown.code === NEEDS_OWN) return AnswerKind.needsOwn;
+    return thrown.code === 'SQLITE_READONLY' && isSharedForReading(place, context)
+      ? AnswerKind.needsWrite
+      : thrown.outcome;
   }
 }
+
+/** What writes there though it compiled as a read (virtual tables may) is carried out again as a write. */
+const isSharedForReading = ({ isShared, grants }: Place, { isPool }: RunContext): boolean =>
+  isShared && isPool && !(grants & Grant.readOnly);
 
 /** Whether a step is to be carried out. A condition on a step that there is not does not hold. */
 export function holds(
@@ -136,8 +143,8 @@ type Collected = { readonly rows: readonly (readonly SqlValue[])[]; readonly cou
 
 const NO_ROWS: Collected = { rows: [], count: 0 };
 
-function collect({ statement, columns }: Prepared, args: Arguments, wantRows: boolean): Collected {
-  if (columns[0].length === 0) {
+function collect({ statement, columns, traits }: Prepared, args: Arguments, wantRows: boolean): Collected {
+  if (columns[0].length === 0 && traits.verb !== 'pragma') {
     statement.run(...args);
     return NO_ROWS;
   }
@@ -145,7 +152,7 @@ function collect({ statement, columns }: Prepared, args: Arguments, wantRows: bo
   let [count, bytes] = [0, 0];
   for (const row of statement.iterate(...args) as Iterable<unknown> as Iterable<readonly SqlValue[]>) {
     count++;
-    if (!wantRows) continue;
+    if (!wantRows || row.length === 0) continue;
     rows.push(row);
     bytes += rowBytes(row);
     if (bytes > ANSWER_BYTES_MAX) throw new StatementFailure('RESPONSE_TOO_LARGE', 'Response is too large');

@@ -168,10 +168,11 @@ const statementsOf = (steps: readonly WireStep[]): WireStep[] =>
 
 const changed = (before: WireMemory, after: WireMemory): WireMemory | null => (before === after ? null : after);
 
-function describe({ connection }: Place, sql: string): WireDescription | WireError {
+function describe({ connection, isShared }: Place, sql: string): WireDescription | WireError {
   try {
     const traits = classify(onlyStatement(sql));
     if (traits.kind === 'state') return [[], [[], []], traits.isExplain, true];
+    if (traits.kind === 'temp' && isShared) return [[], [[], []], traits.isExplain, false];
     const { parameters, columns, facts } = connection.prepare(sql);
     return [parameters, columns, traits.isExplain, !facts.writes && !facts.temp];
   } catch (thrown) {

@@ -42,6 +42,8 @@ export class Job {
   readonly reject: (reason: unknown) => void;
   /** How often it was begun on an executor that ended. */
   losses = 0;
+  /** When it was asked for, and when it was sent to an executor. */
+  askedMs = 0;
   sentMs = 0;
   /** How it waits for the write ticket, or waited, if it needs it for itself. */
   waitsAs: TicketHolder | null = null;

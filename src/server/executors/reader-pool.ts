@@ -6,6 +6,7 @@ export type ReaderPoolOptions = {
   readonly executorsMax: number;
   readonly lengthMax: number;
   readonly idleMsMax: number;
+  readonly waitMsMax: number;
   make(): RemoteExecutor;
 };
 
@@ -124,23 +125,17 @@ export class ReaderPool {
     return group;
   }
 
-  /** Ends executors without work, all but one; answers whether there is one to look at later. */
-  trim(nowMs: number): boolean {
+  /** Ends processes without work, and refuses who has waited too long; answers whether there is any to look at later. */
+  watch(nowMs: number): boolean {
     for (const executor of this.#executors) {
-      const isIdle = executor.load === 0 && executor.streams.size === 0 && executor.state === 'ready';
-      if (this.#executors.size > 1 && isIdle && nowMs - executor.sinceMs > this.#options.idleMsMax) {
-        this.#forget(executor);
-        void executor.close();
-      }
+      if (executor.state === 'ready' && nowMs - executor.sinceMs > this.#options.idleMsMax) executor.retire();
     }
-    return this.#executors.size > 1;
-  }
-
-  #forget(executor: RemoteExecutor): void {
-    this.#executors.delete(executor);
-    const stranded = this.#waitingHere.get(executor)?.drain() ?? [];
-    this.#waitingHere.delete(executor);
-    this.#waiting.pushFront(stranded);
+    for (let next = this.#waiting.peek(); next !== undefined; next = this.#waiting.peek()) {
+      if (nowMs - next.askedMs < this.#options.waitMsMax) break;
+      this.#waiting.shift();
+      next.reject(new NotBegun('SQLITE_BUSY', 'SQLite error: all readers were busy for too long'));
+    }
+    return this.#waiting.length > 0 || [...this.#executors].some(({ state }) => state !== 'stopped');
   }
 
   /** An executor's process ended: who waited for a connection there waits in vain. */

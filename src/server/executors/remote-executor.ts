@@ -13,6 +13,8 @@ export type ExecutorEnvironment = {
   readonly gate: CommitGate;
   /** An answer came, or the process ended: there may be room for more. */
   onProgress(executor: RemoteExecutor): void;
+  /** Its answer is settled and handed out. */
+  onSettled(job: Job): void;
   /** Jobs that have to be carried out again, in order. */
   onReturned(executor: RemoteExecutor, jobs: readonly Job[]): void;
   /** Its process ended, told to or not. */
@@ -21,6 +23,9 @@ export type ExecutorEnvironment = {
 
 /** How long a running program is given to end by itself when nobody wants it any more, before its process is ended. */
 const GRACE_MS = 50;
+
+/** How long a program may go on when the server is stopped. */
+const CLOSE_GRACE_MS = 5_000;
 
 /** A process that ends before it has said anything is started again after a pause that doubles from the first to the last. */
 const RESTART_FIRST_MS = 100;
@@ -34,6 +39,8 @@ export class RemoteExecutor {
   /** Streams that have a connection of their own there. */
   readonly streams = new Set<JobOwner>();
   #process: ExecutorProcess | null = null;
+  /** Processes that were told to end and have not yet. */
+  readonly #leaving = new Set<ExecutorProcess>();
   #nextId = 1;
   #isPaused = false;
   #hasAnswered = false;
@@ -81,7 +88,9 @@ export class RemoteExecutor {
     if (this.state !== 'stopped') return;
     this.#hasAnswered = this.#isKilled = false;
     const process: ExecutorProcess = new ExecutorProcess(this.#arguments, {
-      onAnswers: (frame) => this.#receive(frame),
+      onAnswers: (frame) => {
+        if (this.#process === process) this.#receive(frame);
+      },
       onEnd: (diagnosis) => this.#ended(process, diagnosis),
     });
     this.#process = process;
@@ -139,12 +148,20 @@ export class RemoteExecutor {
   /** Nobody hears of what is not hardened. */
   #settle(position: WalPosition, jobs: readonly (Job | null)[], answers: readonly WireAnswer[]): void {
     const { gate } = this.#environment;
-    const settled = () => deliver(jobs, answers);
+    const settled = () => this.#deliver(jobs, answers);
     const undone = (error: unknown) => {
       for (const job of jobs) job?.reject(error);
     };
     if (gate.isSettled(position)) settled();
     else gate.settle(position).then(settled, undone);
+  }
+
+  #deliver(jobs: readonly (Job | null)[], answers: readonly WireAnswer[]): void {
+    for (const [index, job] of jobs.entries()) {
+      if (job === null) continue;
+      job.resolve(answers[index] as WireAnswer);
+      this.#environment.onSettled(job);
+    }
   }
 
   /** Gives the job up: its process is ended if that is the only way. */
@@ -162,6 +179,7 @@ export class RemoteExecutor {
   }
 
   #ended(process: ExecutorProcess, diagnosis: string): void {
+    this.#leaving.delete(process);
     if (this.#process !== process) return;
     this.#process = null;
     const isCrash = !this.#isKilled;
@@ -208,11 +226,26 @@ export class RemoteExecutor {
     });
   }
 
+  /** Ends a process that has nothing to do and holds nobody's connection. It is started again when it is needed. */
+  retire(): void {
+    const process = this.#process;
+    if (process === null || this.load > 0 || this.streams.size > 0) return;
+    this.#process = null;
+    this.#hasAnswered = false;
+    this.#leaving.add(process);
+    process.end();
+  }
+
   /** Ends the process, and starts none before `resume`. What was not answered is carried out then, where it can be. */
   async pause(): Promise<void> {
     this.#isPaused = true;
+    for (const process of this.#leaving) process.kill();
     this.kill();
-    await this.#process?.ended;
+    await this.#gone();
+  }
+
+  async #gone(): Promise<void> {
+    await Promise.all([this.#process, ...this.#leaving].map((process) => process?.ended));
   }
 
   resume(): void {
@@ -220,16 +253,19 @@ export class RemoteExecutor {
     this.#release();
   }
 
-  /** Lets it finish; resolves when the process is gone. */
+  /** Lets it finish what it does, for a while; resolves when no process is left. */
   async close(): Promise<void> {
     this.#isKilled = true;
     this.#process?.end();
-    await this.#process?.ended;
+    const ended = new AbortController();
+    const kill = () => {
+      for (const process of this.#leaving) process.kill();
+      this.kill();
+    };
+    this.#environment.clock.sleep(CLOSE_GRACE_MS, ended.signal).then(kill, () => {});
+    await this.#gone();
+    ended.abort();
   }
-}
-
-function deliver(jobs: readonly (Job | null)[], answers: readonly WireAnswer[]): void {
-  for (const [index, job] of jobs.entries()) job?.resolve(answers[index] as WireAnswer);
 }
 
 function failure(verdict: 'expired' | 'unknown' | 'failed', diagnosis: string): SpeilError {
