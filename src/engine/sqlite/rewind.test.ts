@@ -41,7 +41,7 @@ test('rewound by the pages of its divergent blocks, a database follows the other
           (database.connections[0] as DatabaseSync).exec('ROLLBACK');
       };
       await run(deposed, common);
-      using principal = new CapturedDatabase(shape, '', deposed.asSqliteHasIt());
+      using principal = new CapturedDatabase(shape, '', (path) => writeFileSync(path, deposed.asSqliteHasIt()));
       await principal.capture();
       const since = deposed.pieces.length;
       await run(deposed, mine);

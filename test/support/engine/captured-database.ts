@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -17,7 +17,7 @@ export type DatabaseShape = {
 
 export const ORDINARY: DatabaseShape = { pageSize: 4096, autoVacuum: 'none', cachePages: 2000 };
 
-export type CaptureLimits = Omit<CaptureOptions, 'databaseChecksum'>;
+export type CaptureLimits = Partial<CaptureOptions>;
 
 /** The checksum of a database file as the engine reckons it. */
 export async function sumOf(path: string): Promise<bigint> {
@@ -38,12 +38,12 @@ export class CapturedDatabase implements Disposable {
   readonly #shape: DatabaseShape;
   #capture: Capture | null = null;
 
-  /** With the schema, or as the content of a database file in WAL mode has it. */
-  constructor(shape: DatabaseShape = ORDINARY, schema = '', content?: Uint8Array) {
+  /** With the schema, or on a database file in WAL mode that is made first. */
+  constructor(shape: DatabaseShape = ORDINARY, schema = '', makeFile?: (path: string) => void) {
     this.#shape = shape;
-    if (content !== undefined) writeFileSync(this.path, content);
+    makeFile?.(this.path);
     const first = this.connect();
-    if (content !== undefined) first.exec('PRAGMA schema_version');
+    if (makeFile !== undefined) first.exec('PRAGMA schema_version');
     else
       first.exec(`PRAGMA page_size = ${shape.pageSize}; PRAGMA auto_vacuum = ${shape.autoVacuum};
         PRAGMA journal_mode = WAL; ${schema}; PRAGMA wal_checkpoint(TRUNCATE)`);
@@ -64,7 +64,10 @@ export class CapturedDatabase implements Disposable {
 
   /** Begins to capture, with everything in the file. */
   async capture(limits: CaptureLimits = {}): Promise<Capture> {
-    this.#capture = Capture.open(this.path, { databaseChecksum: await sumOf(this.path), ...limits });
+    this.#capture = Capture.open(this.path, {
+      ...limits,
+      databaseChecksum: limits.databaseChecksum ?? (await sumOf(this.path)),
+    });
     return this.#capture;
   }
 
