@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
-import { type JournalCounts, noCounts, runJournal } from './scenarios/journal.ts';
+import { runJournal } from './scenarios/journal.ts';
+import { type JournalCounts, noCounts } from './scenarios/journal-counts.ts';
 import { Violation } from './violation.ts';
 
 const USAGE = `npm run sim -- [--only journal] [--seed N] [--runs N]

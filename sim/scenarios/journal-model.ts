@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Lineage } from '../../src/core/lineage.ts';
 import { Lsn } from '../../src/core/lsn.ts';
 import type { Block, BlockDraft, JournalPosition } from '../../src/journal/block.ts';
+import type { Journal } from '../../src/journal/journal.ts';
 import { must } from '../violation.ts';
 
 const NOTHING = Buffer.alloc(32);
@@ -106,4 +107,10 @@ export function mustEqual(read: Block, expected: Block | undefined, where: strin
 export function mustBe(read: readonly Block[], expected: readonly Block[], where: string): void {
   for (const [index, block] of read.entries()) mustEqual(block, expected[index], where);
   must(read.length === expected.length, () => `${where}: ${read.length} blocks came instead of ${expected.length}`);
+}
+
+export function mustKeepWhatIsHeld({ start, hardened }: Journal, { holders }: JournalModel): void {
+  for (const [holder, lsn] of holders)
+    must(start.lsn <= lsn, () => `the journal starts after ${start.lsn}, and ${holder} holds what is after ${lsn}`);
+  must(start.lsn <= hardened.lsn, () => `the journal starts after ${start.lsn} and is hardened up to ${hardened.lsn}`);
 }

@@ -10,7 +10,7 @@ import { type Damage, isMissing } from './journal-error.ts';
 import { inspectMark, isPosition, MARKS_NAME, type Mark } from './marks.ts';
 import { SegmentCursor } from './segment-cursor.ts';
 import { END_MARK_BYTES } from './segment-format.ts';
-import { isDamage, isSegment, listSegments } from './segment-list.ts';
+import { isDamage, isSegment, leftByTrimming, listSegments } from './segment-list.ts';
 import { endOfBytes, openFile, type Segment } from './segment-store.ts';
 import { damageOfTail } from './tail.ts';
 import { goesOn, isBlank } from './walk.ts';
@@ -102,11 +102,13 @@ class Inspection {
   readonly #from: Lsn;
   readonly #segments: readonly (Segment | Damage)[];
   readonly #codec: BlockCodec;
+  readonly #left: readonly Segment[];
   /** The chain so far; null where it is broken, and the next header is taken at its word. */
   #chain: Chain | null = null;
   #mark: Mark = 'none';
   #held: Lsn | null = null;
   #cut: Lsn | null = null;
+  #over = false;
 
   constructor(
     { disk, folder, from = Lsn.zero }: InspectOptions,
@@ -116,17 +118,20 @@ class Inspection {
     this.#disk = disk;
     this.#folder = folder;
     this.#from = from;
-    this.#segments = listed.slice(wantedFrom(listed, from));
+    this.#left = leftByTrimming(listed);
+    this.#segments = listed.slice(Math.max(wantedFrom(listed, from), this.#left.length));
     this.#codec = new BlockCodec(lineage);
   }
 
   async *run(): AsyncGenerator<Inspected> {
     yield* this.#marks();
     yield* this.#holders();
+    for (const { path } of this.#left)
+      yield { kind: this.#segments.length === 0 ? 'damage' : 'notice', ...atStart(path, LEFT_BY_TRIMMING) };
     for (const [index, segment] of this.#segments.entries()) {
-      if (this.#isCut()) break;
+      const isCut = this.#isCut();
       if (isDamage(segment)) yield* this.#broken(segment);
-      else yield* this.#segment(segment, this.#segments.slice(index + 1));
+      else if (!isCut) yield* this.#segment(segment, this.#segments.slice(index + 1));
     }
   }
 
@@ -137,24 +142,30 @@ class Inspection {
 
   /** Beyond an announced cut there may be anything. */
   #isCut(): boolean {
-    return this.#cut !== null && this.#chain !== null && this.#chain.position.lsn >= this.#cut;
+    this.#over ||= this.#cut !== null && this.#chain !== null && this.#chain.position.lsn >= this.#cut;
+    return this.#over;
   }
 
   async *#marks(): AsyncGenerator<Finding> {
-    const place = { file: `${this.#folder}/${MARKS_NAME}`, offset: 0, afterLsn: Lsn.zero };
+    const path = `${this.#folder}/${MARKS_NAME}`;
     const { lineage } = this.#codec;
     this.#mark = await inspectMark(this.#disk, this.#folder, 'hardened', lineage);
     const cut = await inspectMark(this.#disk, this.#folder, 'cut', lineage);
     if (this.#mark === 'unreadable')
-      yield { kind: 'notice', ...place, what: 'the mark of what was hardened is unreadable' };
-    if (cut === 'unreadable') yield { kind: 'notice', ...place, what: 'the mark of a truncation is unreadable' };
+      yield { kind: 'notice', ...atStart(path, 'the mark of what was hardened is unreadable') };
+    if (cut === 'unreadable') yield { kind: 'notice', ...atStart(path, 'the mark of a truncation is unreadable') };
     if (!isPosition(cut)) return;
     this.#cut = cut.lsn;
-    yield { kind: 'notice', ...place, what: `a truncation after LSN ${cut.lsn} was interrupted; opening completes it` };
+    yield {
+      kind: 'notice',
+      ...atStart(path, `a truncation after LSN ${cut.lsn} was interrupted; opening completes it`),
+    };
   }
 
   async *#segment(segment: Segment, later: readonly (Segment | Damage)[]): AsyncGenerator<Inspected> {
-    if (this.#chain !== null && !goesOn(segment, this.#chain))
+    const isOurs = segment.lineage === this.#codec.lineage;
+    if (!isOurs) yield* this.#broken(atStart(segment.path, `the segment is of lineage ${segment.lineage}`));
+    else if (this.#chain !== null && !goesOn(segment, this.#chain))
       yield* this.#broken(at(segment, 0, this.#chain, 'the segment does not follow on the one before'));
     await using file = await openFile(this.#disk, segment.path);
     const cursor = new SegmentCursor(file, segment, this.#codec, this.#chain ?? undefined);
@@ -215,16 +226,20 @@ class Inspection {
 
   async *#holders(): AsyncGenerator<Finding> {
     const copies = await inspectHolders(this.#disk, this.#folder);
-    const place = { file: `${this.#folder}/${HOLDERS_NAME}`, offset: 0, afterLsn: Lsn.zero };
+    const path = `${this.#folder}/${HOLDERS_NAME}`;
     const whole = copies.filter((copy) => copy !== null);
     this.#held = highestHeld(newestOf(copies)?.holders ?? new Map());
-    if (whole.length === 0) yield { kind: 'damage', ...place, what: 'neither copy of the holders can be read' };
+    if (whole.length === 0) yield { kind: 'damage', ...atStart(path, 'neither copy of the holders can be read') };
     else if (whole.length < copies.length)
-      yield { kind: 'notice', ...place, what: 'one copy of the holders is unreadable' };
+      yield { kind: 'notice', ...atStart(path, 'one copy of the holders is unreadable') };
   }
 }
 
 const NOTHING_HERE = 'there is nothing where a block must be';
+
+const LEFT_BY_TRIMMING = 'the segment begins with a part of a commit whose other parts were trimmed';
+
+const atStart = (file: string, what: string): Damage => ({ file, offset: 0, afterLsn: Lsn.zero, what });
 
 const at = ({ path }: Segment, offset: number, { position }: Chain, what: string): Damage => ({
   ...{ file: path, offset, what },

@@ -12,7 +12,7 @@ import type { Journal } from './journal.ts';
 import { type Damage, damaged, isMissing, openFailure } from './journal-error.ts';
 import { inspectMark, isPosition, Marks } from './marks.ts';
 import { encodeEndMark, judgeSegmentBytes, RecordHeads } from './segment-format.ts';
-import { isDamage, listSegments } from './segment-list.ts';
+import { isDamage, leftByTrimming, listSegments } from './segment-list.ts';
 import {
   endOfBytes,
   openFile,
@@ -65,9 +65,10 @@ export async function openJournal(options: OpenJournalOptions): Promise<OpenedJo
   const segmentBytes = judgeSegmentBytes(options.segmentBytes);
   await using open = new AsyncDisposableStack();
   try {
-    const found = await wholeSegments(disk, folder);
-    const lineage = judgeLineage(found, options);
     const store = new SegmentStore(disk, folder);
+    const listed = await wholeSegments(disk, folder);
+    const lineage = judgeLineage(listed, options);
+    const found = await completeTrimming(store, listed);
     const marks = open.adopt(await Marks.open(disk, folder, lineage), closing);
     const holders = open.adopt(await Holders.open(disk, folder), closing);
     const mending = new Mending({ disk, store, marks, holders, lineage });
@@ -117,9 +118,6 @@ const missing = (folder: string): SpeilError =>
 function judgeLineage(segments: readonly Segment[], { folder, lineage: wanted }: OpenJournalOptions): Lineage {
   const [{ lineage } = { lineage: undefined }] = segments;
   if (lineage === undefined) throw missing(folder);
-  const [oldest] = segments;
-  if (oldest !== undefined && oldest.part > 0)
-    throw damaged({ file: oldest.path, offset: 0, afterLsn: Lsn.zero, what: 'a segment before it is missing' });
   const other = segments.find((segment) => segment.lineage !== lineage);
   if (other !== undefined)
     throw damaged({
@@ -135,6 +133,15 @@ function judgeLineage(segments: readonly Segment[], { folder, lineage: wanted }:
 }
 
 type Mended = Pick<JournalState, 'disk' | 'store' | 'marks' | 'holders' | 'lineage'>;
+
+async function completeTrimming(store: SegmentStore, listed: readonly Segment[]): Promise<readonly Segment[]> {
+  const left = leftByTrimming(listed);
+  const [oldest] = listed;
+  if (oldest !== undefined && left.length === listed.length)
+    throw damaged({ file: oldest.path, offset: 0, afterLsn: Lsn.zero, what: 'a segment before it is missing' });
+  for (const segment of left) await store.remove(segment.path);
+  return listed.slice(left.length);
+}
 
 /** What an opening puts right before a journal can be used. */
 class Mending {
