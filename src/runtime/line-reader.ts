@@ -35,8 +35,8 @@ class TerminalReader implements LineReader {
   readonly #lines: Interface;
   readonly #interrupted = new Set<() => void>();
   #history: readonly string[];
-  /** Lines that came faster than they were asked for: pasted text. */
-  readonly #waiting: string[] = [];
+  /** What came faster than it was asked for: pasted text. */
+  readonly #waiting: LineInput[] = [];
   #asking: ((input: LineInput) => void) | null = null;
   #ended = false;
 
@@ -60,7 +60,7 @@ class TerminalReader implements LineReader {
 
   next(prompt: string): Promise<LineInput> {
     const waiting = this.#waiting.shift();
-    if (waiting !== undefined) return Promise.resolve({ kind: 'line', text: waiting });
+    if (waiting !== undefined) return Promise.resolve(waiting);
     if (this.#ended) return Promise.resolve({ kind: 'end' });
     const { promise, resolve } = Promise.withResolvers<LineInput>();
     this.#asking = resolve;
@@ -82,11 +82,11 @@ class TerminalReader implements LineReader {
     const asking = this.#asking;
     this.#asking = null;
     if (asking !== null) asking(input);
-    else if (input.kind === 'line') this.#waiting.push(input.text);
+    else if (input.kind !== 'end') this.#waiting.push(input);
   }
 
   #interrupt(): void {
-    if (this.#asking === null) {
+    if (this.#asking === null && this.#interrupted.size > 0) {
       for (const told of this.#interrupted) told();
       return;
     }
