@@ -35,7 +35,7 @@ export type CapturedPiece = {
 const DROPPED_PAGES_MAX = 1024;
 
 /** Pages or frame headers that are looked at before everything else that waits has its turn: about a millisecond. */
-const LOOKS_PER_TURN = 500;
+const LOOKS_PER_TURN = 200;
 
 export type CaptureOptions = {
   /** Of the database as it is when it is opened. */
