@@ -96,7 +96,8 @@ export class Capture implements Disposable {
   }
 
   /**
-   * Everything that is committed when it opens counts as captured. Throws `FILE_MISSING` when no connection has the database open in WAL mode.
+   * Everything that is committed when it opens counts as captured. Throws `FILE_MISSING` when no connection has the database
+   * open in WAL mode.
    */
   static open(path: string, options: CaptureOptions): Capture {
     const opened: number[] = [];
@@ -154,8 +155,8 @@ export class Capture implements Disposable {
   }
 
   /**
-   * The next commit, of any size, in pieces; memory is bounded by the number of its pages (12 bytes each), not by their size. All of
-   * them have to be pulled, or the commit remains to be taken.
+   * The next commit, of any size, in pieces; memory is bounded by the number of its pages (some 30 bytes each), not by their
+   * size. All of them have to be pulled, or the commit remains to be taken.
    */
   async *takeLarge(): AsyncGenerator<CapturedPiece, void, void> {
     if (this.#isTakingLarge) throw new Error('a large commit is being taken');
