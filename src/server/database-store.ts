@@ -20,7 +20,7 @@ export async function openDatabaseStore(parts: StoreParts): Promise<DatabaseStor
 
 class FolderStore implements DatabaseStore {
   readonly #parts: StoreParts;
-  readonly #open = new Set<EngineDatabase>();
+  #opened: readonly EngineDatabase[] = [];
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
@@ -35,7 +35,7 @@ class FolderStore implements DatabaseStore {
 
   async open(name: DatabaseName): Promise<EngineDatabase> {
     const database = await EngineDatabase.open(name, this.#folderOf(name), this.#parts);
-    this.#open.add(database);
+    this.#opened = [...this.#open, database];
     return database;
   }
 
@@ -54,8 +54,12 @@ class FolderStore implements DatabaseStore {
     await rm(aside, { recursive: true, force: true });
   }
 
+  get #open(): readonly EngineDatabase[] {
+    return this.#opened.filter(({ isOpen }) => isOpen);
+  }
+
   executors(): { readonly running: number; readonly busy: number } {
-    const counts = [...this.#open].map(({ sql }) => sql.executorCounts);
+    const counts = this.#open.map(({ sql }) => sql.executorCounts);
     return {
       running: counts.reduce((sum, { running }) => sum + running, 0),
       busy: counts.reduce((sum, { busy }) => sum + busy, 0),
@@ -63,7 +67,7 @@ class FolderStore implements DatabaseStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#open].map((database) => database[Symbol.asyncDispose]()));
+    await Promise.all(this.#opened.map((database) => database[Symbol.asyncDispose]()));
   }
 
   #folderOf(name: DatabaseName): string {

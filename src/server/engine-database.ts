@@ -15,6 +15,7 @@ export class EngineDatabase implements ServedDatabase {
   readonly sql: Streams;
   readonly #engine: SqliteEngine;
   readonly #sinceMs: number;
+  #closing: Promise<void> | null = null;
 
   private constructor(name: DatabaseName, engine: SqliteEngine, sql: Streams, sinceMs: number) {
     this.name = name;
@@ -62,7 +63,16 @@ export class EngineDatabase implements ServedDatabase {
     return this.#engine.backup(target, { onProgress, signal });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  get isOpen(): boolean {
+    return this.#closing === null;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await this.sql.close();
     await this.#engine[Symbol.asyncDispose]();
   }

@@ -1,5 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../../core/clock.ts';
 import type { Disk, DiskFile } from '../../core/disk.ts';
 import { SpeilError } from '../../core/error.ts';
@@ -56,6 +57,8 @@ type Running = {
   readonly databaseFile: DiskFile;
   /** Of the database file, to read from. */
   readonly descriptor: number;
+  /** Keeps whoever else closes a connection from being the last one; see {@link openGuard}. */
+  readonly guard: DatabaseSync;
   readonly gate: CommitGate;
   readonly checkpointer: Checkpointer;
   /** Aborted when all of this is closed. */
@@ -229,7 +232,7 @@ export class SqliteEngine implements AsyncDisposable {
     try {
       if (this.#state !== 'stopped') await this.#stop();
     } finally {
-      await closeRunning(this.#running);
+      await closeRunning(this.#running, 'as it is');
       await this.#journal[Symbol.asyncDispose]();
     }
   }
@@ -239,7 +242,7 @@ export class SqliteEngine implements AsyncDisposable {
     await checkpointer.close();
     await gate.settle(gate.position());
     const { lsn, checksum } = await checkpointer.finish();
-    await closeRunning(this.#running);
+    await closeRunning(this.#running, 'in good order');
     const { disk, folder } = this.#options;
     const stopped = lookAt(this.file);
     await writeState(disk, folder, { ...this.#databaseState, checkpoint: lsn, checksum, stopped });
@@ -269,7 +272,7 @@ export class SqliteEngine implements AsyncDisposable {
     this.#running.gate.close(diskFull(error));
     await this.#options.detach('undo');
     await this.#running.checkpointer.close();
-    await closeRunning(this.#running);
+    await closeRunning(this.#running, 'as it is');
     await this.#journal.truncateAfter(this.#journal.hardened);
     const { disk, folder } = this.#options;
     const state = (await readState(disk, folder)) ?? this.#databaseState;
@@ -328,6 +331,7 @@ async function startRunning(
   opened.defer(() => databaseFile.close());
   const descriptor = opened.adopt(openSync(path, 'r'), closeSync);
   const keeper = await Keeper.open(path);
+  const guard = opened.adopt(openGuard(path), (it) => it.close());
   const capture = opened.adopt(Capture.open(path, { databaseChecksum: checksum }), (it) => it[Symbol.dispose]());
   opened.use(keeper);
   const start = { position: capture.captured, lsn, checksum };
@@ -343,18 +347,33 @@ async function startRunning(
   );
   opened.move();
   const watch = { ending: new AbortController(), readers: new Set<Promise<unknown>>(), isClosed: false };
-  return { keeper, capture, databaseFile, descriptor, gate, checkpointer, ...watch };
+  return { keeper, guard, capture, databaseFile, descriptor, gate, checkpointer, ...watch };
 }
 
-/** SQLite's connections first: closing a descriptor of a file drops the locks that they hold on it. */
-async function closeRunning(running: Running): Promise<void> {
-  const { keeper, capture, databaseFile, descriptor, gate, ending, readers } = running;
+/**
+ * Whoever closes the last connection to a database moves its WAL into the file, also what is not hardened. This one is open
+ * as long as the process is, and cannot write: when the process ends unasked, in whatever order, nothing is moved.
+ */
+function openGuard(path: string): DatabaseSync {
+  const guard = new DatabaseSync(path, { readOnly: true });
+  guard.prepare('SELECT count(*) FROM sqlite_schema').get();
+  return guard;
+}
+
+/**
+ * SQLite's connections first: closing a descriptor of a file drops the locks that they hold on it. In good order, the WAL is
+ * empty and goes with the last connection; as it is, it stays, and nothing of it gets into the file.
+ */
+async function closeRunning(running: Running, how: 'in good order' | 'as it is'): Promise<void> {
+  const { keeper, guard, capture, databaseFile, descriptor, gate, ending, readers } = running;
   if (running.isClosed) return;
   running.isClosed = true;
   ending.abort(stopped(null));
   gate.close(stopped(null));
   await Promise.allSettled([gate.idle(), ...readers]);
+  if (how === 'in good order') guard.close();
   await keeper[Symbol.asyncDispose]();
+  if (how === 'as it is') guard.close();
   capture[Symbol.dispose]();
   closeSync(descriptor);
   await databaseFile.close();
