@@ -97,6 +97,13 @@ export class SimDisk implements Disk {
     this.#inode(path, 'open').damage(change);
   }
 
+  /** Makes a file shorter behind everyone's back. */
+  shorten(path: string, length: number): void {
+    const inode = this.#inode(path, 'open');
+    inode.truncate(length);
+    inode.sync();
+  }
+
   /** Takes a file away behind everyone's back. */
   lose(path: string): void {
     this.#names.delete(path);
