@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib';
 import type { Disk, DiskFile } from '../core/disk.ts';
 import { Lsn } from '../core/lsn.ts';
-import { damaged } from './journal-error.ts';
-import { openFile, openPart } from './segment-store.ts';
+import { type Damage, damaged } from './journal-error.ts';
+import { openFile, openPart, type Segment } from './segment-store.ts';
 
 /**
  * Who keeps what, in a file of a fixed length, so that it can be written also when the disk is full. It holds the same
@@ -118,6 +118,16 @@ function decode(bytes: Buffer): Copy | null {
 /** What is held was hardened: the largest LSN, null without holders. */
 export const highestHeld = (holders: ReadonlyMap<string, Lsn>): Lsn | null =>
   [...holders.values()].reduce<Lsn | null>((most, lsn) => (most === null || lsn > most ? lsn : most), null);
+
+/** Trimming looks at the holders first: a journal that starts after what is held has lost segments. Null when it has not. */
+export function holdersFault(held: ReadonlyMap<string, Lsn>, oldest: Segment): Damage | null {
+  const start = Lsn.after(oldest.first, -1n);
+  for (const [holder, afterLsn] of held) {
+    const what = `the segments before it are missing, and ${holder} holds them`;
+    if (afterLsn < start) return { file: oldest.path, offset: 0, afterLsn, what };
+  }
+  return null;
+}
 
 async function readCopies(file: DiskFile): Promise<readonly (Copy | null)[]> {
   const bytes = Buffer.alloc(2 * SLOT_BYTES);

@@ -5,7 +5,7 @@ import { Lsn } from '../core/lsn.ts';
 import type { Block, JournalPosition } from './block.ts';
 import { BlockCodec } from './block-codec.ts';
 import { type Chain, sameBytes } from './chain.ts';
-import { HOLDERS_NAME, highestHeld, inspectHolders, newestOf } from './holders.ts';
+import { HOLDERS_NAME, highestHeld, holdersFault, inspectHolders, newestOf } from './holders.ts';
 import { type Damage, isMissing } from './journal-error.ts';
 import { inspectMark, isPosition, MARKS_NAME, type Mark } from './marks.ts';
 import { type Found, SegmentCursor } from './segment-cursor.ts';
@@ -103,6 +103,7 @@ class Inspection {
   readonly #segments: readonly (Segment | Damage)[];
   readonly #codec: BlockCodec;
   readonly #left: readonly Segment[];
+  readonly #oldest: Segment | null;
   /** The chain so far; null where it is broken, and the next header is taken at its word. */
   #chain: Chain | null = null;
   #mark: Mark = 'none';
@@ -119,6 +120,7 @@ class Inspection {
     this.#folder = folder;
     this.#from = from;
     this.#left = leftByTrimming(listed);
+    this.#oldest = listed.slice(this.#left.length).find(isSegment) ?? null;
     this.#segments = listed.slice(Math.max(wantedFrom(listed, from), this.#left.length));
     this.#codec = new BlockCodec(lineage);
   }
@@ -231,7 +233,10 @@ class Inspection {
     const copies = await inspectHolders(this.#disk, this.#folder);
     const path = `${this.#folder}/${HOLDERS_NAME}`;
     const whole = copies.filter((copy) => copy !== null);
-    this.#held = highestHeld(newestOf(copies)?.holders ?? new Map());
+    const held = newestOf(copies)?.holders ?? new Map();
+    this.#held = highestHeld(held);
+    const fault = this.#oldest === null ? null : holdersFault(held, this.#oldest);
+    if (fault !== null) yield { kind: 'damage', ...fault };
     if (copies.length === 0) yield { kind: 'damage', ...atStart(path, 'the file is missing') };
     else if (whole.length === 0) yield { kind: 'damage', ...atStart(path, 'neither copy of the holders can be read') };
     else if (whole.length < copies.length)
