@@ -97,6 +97,13 @@ export class SimDisk implements Disk {
     this.#inode(path, 'open').damage(change);
   }
 
+  /** Makes a file shorter behind everyone's back. */
+  shorten(path: string, length: number): void {
+    const inode = this.#inode(path, 'open');
+    inode.truncate(length);
+    inode.sync();
+  }
+
   /** Takes a file away behind everyone's back. */
   lose(path: string): void {
     this.#names.delete(path);
@@ -154,7 +161,7 @@ export class SimDisk implements Disk {
 
   #write(path: string, inode: SimInode, bytes: Buffer, position: number): void {
     const growth = Math.max(position + bytes.length - inode.length, 0);
-    const missing = Math.max(growth - this.#freeBytes(), 0);
+    const missing = growth === 0 ? 0 : Math.max(growth - Math.max(this.#freeBytes(), 0), 0);
     const fails = this.#writeFailures > 0;
     const taken = Math.max(bytes.length - missing, 0);
     const written = fails ? this.#random.integer(0, taken) : taken;
