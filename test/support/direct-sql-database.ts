@@ -208,10 +208,11 @@ class DirectStream implements SqlStream {
   /** Another writer is waited for, without standing in its way. */
   async #attempt<T>(signal: AbortSignal | undefined, work: () => T): Promise<T> {
     for (let left = BUSY_MS / BUSY_POLL_MS; ; left--) {
+      signal?.throwIfAborted();
       try {
         return work();
       } catch (error) {
-        if (!isBusy(error) || left <= 0 || signal?.aborted) throw error;
+        if (!isBusy(error) || left <= 0) throw error;
       }
       await sleep(BUSY_POLL_MS);
     }
