@@ -43,8 +43,8 @@ export class DirectSqlDatabase implements SqlDatabase, AsyncDisposable {
     return join(this.#folder, 'database.db');
   }
 
-  /** Statements that were begun, and rows that cursors handed out. */
-  readonly done = { statements: 0, cursorRows: 0 };
+  /** Statements that were begun, requests that were said to be their stream's last, rows that cursors handed out. */
+  readonly done = { statements: 0, lastRequests: 0, cursorRows: 0 };
 
   get openStreams(): number {
     return this.#streams.size;
@@ -93,7 +93,8 @@ class DirectStream implements SqlStream {
     return this.#waiting > 0;
   }
 
-  batch(steps: readonly BatchStep[], { signal }: SqlRequestOptions = {}): Promise<readonly StepOutcome[]> {
+  batch(steps: readonly BatchStep[], { signal, last }: SqlRequestOptions = {}): Promise<readonly StepOutcome[]> {
+    if (last) this.#done.lastRequests++;
     return this.#next(signal, async () => {
       const outcomes: StepOutcome[] = [];
       for (const step of steps) outcomes.push(await this.#step(step, outcomes, signal));
@@ -110,7 +111,8 @@ class DirectStream implements SqlStream {
     })).catch((error: unknown) => ({ kind: 'error' as const, error: statementError(error) }));
   }
 
-  sequence(sql: string, { signal }: SqlRequestOptions = {}): Promise<StatementError | null> {
+  sequence(sql: string, { signal, last }: SqlRequestOptions = {}): Promise<StatementError | null> {
+    if (last) this.#done.lastRequests++;
     return this.#next(signal, () =>
       this.#attempt(signal, () => {
         this.#connection.exec(sql);
