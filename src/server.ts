@@ -1,7 +1,9 @@
 import { hostname } from 'node:os';
+import type { Disk } from './core/disk.ts';
 import { BUILD } from './runtime/build.ts';
 import { createRedact } from './runtime/redact.ts';
 import { systemClock } from './runtime/system-clock.ts';
+import { systemDisk } from './runtime/system-disk.ts';
 import { systemRandom } from './runtime/system-random.ts';
 import { Transfers } from './server/admin/transfers.ts';
 import { takeServerFolder } from './server/data-folder.ts';
@@ -30,6 +32,8 @@ export type ServerOptions = {
   readonly requireToken?: boolean | undefined;
   /** Statements that take longer are logged, without their values; 1,000. */
   readonly slowMs?: number | undefined;
+  /** What the journals are on, when it is not the machine's own. */
+  readonly disk?: Disk | undefined;
   /** 4,096. */
   readonly connectionsMax?: number | undefined;
   /** Nothing is logged without it. */
@@ -66,6 +70,7 @@ export async function startServer(options: ServerOptions): Promise<SpeilServer> 
     {
       clock: systemClock,
       random: systemRandom,
+      disk: options.disk ?? systemDisk,
       version: BUILD,
       log: createLog({
         write: log?.write ?? (() => {}),
@@ -117,6 +122,7 @@ const nothing = (): void => {};
 const OFFLINE = {
   clock: systemClock,
   random: systemRandom,
+  disk: systemDisk,
   log: { info: nothing, warn: nothing, error: nothing },
   observer: { synced: nothing, checkpointed: nothing },
 };

@@ -56,6 +56,8 @@ export const ERROR_CODES = [
   'JOURNAL_FAILED',
   'JOURNAL_DAMAGED',
   'JOURNAL_GAP',
+  'OUTCOME_UNKNOWN',
+  'STATEMENT_CANCELLED',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

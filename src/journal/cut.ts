@@ -1,10 +1,8 @@
 import type { Disk, DiskFile } from '../core/disk.ts';
 import type { JournalPosition } from './block.ts';
+import type { Holders } from './holders.ts';
 import type { Marks } from './marks.ts';
-import type { Place } from './reader.ts';
-import { endOfBytes, type Segment, type SegmentStore, writeZeros } from './segment-store.ts';
-
-export type Cut = { readonly position: JournalPosition; readonly place: Place };
+import { endOfBytes, type Place, type Segment, type SegmentStore, writeZeros } from './segment-store.ts';
 
 /** From when this has returned, the cut will be made, whatever happens. */
 export async function announceCut(marks: Marks, position: JournalPosition): Promise<void> {
@@ -26,7 +24,9 @@ export async function makeCut(
   return file;
 }
 
-export async function completeCut(marks: Marks): Promise<void> {
+/** Holders are moved back before the cut is over, or they would keep less than they said once the journal has grown again. */
+export async function completeCut(marks: Marks, holders: Holders, { lsn }: JournalPosition): Promise<void> {
+  if (holders.cut(lsn)) await holders.persist();
   await marks.erase('cut');
   await marks.sync();
 }

@@ -3,7 +3,7 @@ import { SpeilError } from '../core/error.ts';
 import type { Lineage } from '../core/lineage.ts';
 import { Lsn } from '../core/lsn.ts';
 import { BLOCK_PAYLOAD_BYTES_MAX, type Block, type BlockDraft, type JournalPosition } from './block.ts';
-import { BlockCodec, paddingOf } from './block-codec.ts';
+import { BlockCodec } from './block-codec.ts';
 import { Chain } from './chain.ts';
 import { announceCut, completeCut, makeCut } from './cut.ts';
 import { Growth } from './growth.ts';
@@ -11,18 +11,10 @@ import type { Holders } from './holders.ts';
 import type { Journal } from './journal.ts';
 import { failed, full, gap, isFull } from './journal-error.ts';
 import type { Marks } from './marks.ts';
-import { BlockReader, type BlockSource, type Place, type ReadOptions, readBlocks } from './reader.ts';
-import {
-  END_MARK_BYTES,
-  encodeEndMark,
-  RECORD_HEAD_BYTES,
-  RECORD_OVERHEAD_BYTES,
-  RecordHeads,
-  recordBytes,
-  SEGMENT_HEADER_BYTES,
-  segmentRoom,
-} from './segment-format.ts';
-import { type Segment, type SegmentStore, writeZeros } from './segment-store.ts';
+import { BlockReader, type BlockSource, type ReadOptions, readBlocks } from './reader.ts';
+import { recordBytes, SEGMENT_HEADER_BYTES, segmentRoom } from './segment-format.ts';
+import type { Place, Segment, SegmentStore } from './segment-store.ts';
+import { SegmentWriter } from './segment-writer.ts';
 import { Turns } from './turns.ts';
 
 /** A journal as it was found or made: what {@link FileJournal} goes on from. */
@@ -64,19 +56,13 @@ export class FileJournal implements Journal, BlockSource {
   readonly #segments: Segment[];
   readonly #turns = new Turns();
   readonly #growth = new Growth();
-  readonly #head = Buffer.alloc(RECORD_OVERHEAD_BYTES);
-  readonly #headOfBlock = this.#head.subarray(RECORD_HEAD_BYTES);
 
-  #segment: Segment;
-  #file: DiskFile;
-  #heads: RecordHeads;
+  #writer: SegmentWriter;
   #chain: Chain;
-  /** Where the last record ends; the last one that completed its commits; the last one that was synced. */
-  #end: number;
+  /** Where the last block ends that completed its commits. */
   #whole: Place;
+  /** Up to here the writer's segment was synced. */
   #synced: number;
-  /** Bytes of an append that failed reach up to here. */
-  #soiled = 0;
 
   #hardened: JournalPosition;
   #hardenedEnd: Place;
@@ -96,11 +82,8 @@ export class FileJournal implements Journal, BlockSource {
     this.#holders = state.holders;
     this.#segmentBytes = state.segmentBytes;
     this.#segments = [...state.segments];
-    this.#segment = segment;
-    this.#file = state.file;
-    this.#heads = new RecordHeads(segment.seed);
+    this.#writer = new SegmentWriter(segment, state.file, state.end);
     this.#chain = new Chain(state.position);
-    this.#end = state.end;
     this.#synced = state.end;
     this.#whole = { segment, offset: state.end };
     this.#hardened = state.position;
@@ -133,8 +116,13 @@ export class FileJournal implements Journal, BlockSource {
     return this.#holders.held;
   }
 
+  get bytes(): number {
+    const spare = this.#hasSpare ? this.#segmentBytes : 0;
+    return this.#segments.reduce((sum, { bytes }) => sum + bytes, spare);
+  }
+
   get roomBytes(): number {
-    const rest = segmentRoom(this.#segment.bytes) + SEGMENT_HEADER_BYTES - this.#end;
+    const { rest } = this.#writer;
     return this.#hasSpare ? Math.max(rest, segmentRoom(this.#segmentBytes)) : rest;
   }
 
@@ -152,16 +140,11 @@ export class FileJournal implements Journal, BlockSource {
 
   async #append(draft: BlockDraft): Promise<Block> {
     this.#judgeDraft(draft);
-    const bytes = recordBytes(draft.payload.length);
-    if (this.#soiled > this.#end) await this.#clean();
-    if (this.#end + bytes > this.#segment.bytes - END_MARK_BYTES) await this.#rollOver();
+    if (recordBytes(draft.payload.length) > this.#writer.rest) await this.#rollOver();
     const previousHash = this.#chain.hash;
-    this.#heads.write({ hardened: this.#hardened.lsn, bytes }, this.#end, this.#head);
-    const hash = this.codec.encodeHeader(draft, previousHash, this.#headOfBlock);
-    await this.#write([this.#head, draft.payload, paddingOf(draft.payload.length)], bytes);
-    this.#end += bytes;
+    const hash = await this.#write(draft, previousHash);
     this.#chain.advance(draft, hash);
-    if (!draft.continued) this.#whole = { segment: this.#segment, offset: this.#end };
+    if (!draft.continued) this.#whole = { segment: this.#writer.segment, offset: this.#writer.end };
     return { ...draft, lineage: this.codec.lineage, previousHash, hash };
   }
 
@@ -174,41 +157,30 @@ export class FileJournal implements Journal, BlockSource {
     if (fault !== null) throw gap(`The block does not follow on what the journal holds: ${fault}.`);
   }
 
-  async #write(pieces: readonly Uint8Array[], bytes: number): Promise<void> {
+  async #write(draft: BlockDraft, previousHash: Uint8Array): Promise<Uint8Array> {
     try {
-      await this.#file.write(pieces, this.#end);
-    } catch (error) {
-      this.#soiled = this.#end + bytes;
-      throw this.#problem(error);
-    }
-  }
-
-  /** What an append that failed has left must not be taken for blocks, nor for a torn tail. */
-  async #clean(): Promise<void> {
-    try {
-      await writeZeros(this.#file, this.#end, this.#soiled);
+      return await this.#writer.append(this.codec, draft, previousHash, this.#hardened.lsn);
     } catch (error) {
       throw this.#problem(error);
     }
-    this.#soiled = 0;
   }
 
   /** Goes on in the next segment. Everything in this one is durable before, so no hole can be in front of a segment. */
   async #rollOver(): Promise<void> {
     await this.harden();
     await this.makeRoom();
-    const finished = { file: this.#file, end: this.#end, heads: this.#heads };
     const { segment, file } = await this.#useSpare();
     try {
-      const last = { lsn: this.#chain.position.lsn, hash: this.#chain.hash };
-      await finished.file.write([encodeEndMark(finished.heads, finished.end, last)], finished.end);
-      await finished.file.sync();
-      await finished.file.close();
+      await this.#writer.finish({ lsn: this.#chain.position.lsn, hash: this.#chain.hash });
     } catch (error) {
+      await file.close();
       throw this.#fail(error);
     }
     this.#segments.push(segment);
-    this.#goOnIn(segment, file, SEGMENT_HEADER_BYTES);
+    this.#goOnIn(new SegmentWriter(segment, file, SEGMENT_HEADER_BYTES));
+    if (this.#chain.group !== null) return;
+    this.#whole = { segment, offset: SEGMENT_HEADER_BYTES };
+    this.#hardenedEnd = this.#whole;
   }
 
   async #useSpare(): Promise<{ segment: Segment; file: DiskFile }> {
@@ -227,30 +199,27 @@ export class FileJournal implements Journal, BlockSource {
     }
   }
 
-  #goOnIn(segment: Segment, file: DiskFile, end: number): void {
-    this.#segment = segment;
-    this.#file = file;
-    this.#heads = new RecordHeads(segment.seed);
-    this.#end = end;
-    this.#synced = end;
-    this.#soiled = 0;
+  #goOnIn(writer: SegmentWriter): void {
+    this.#writer = writer;
+    this.#synced = writer.end;
   }
 
   harden(): Promise<JournalPosition> {
     if (this.#refusal !== null) return Promise.reject(this.#refusal);
-    if (this.#nextSync !== null) return this.#nextSync;
-    if (this.#syncing !== null) {
-      this.#nextSync = this.#syncing.then(() => this.#beginSync());
-      return this.#nextSync;
-    }
-    return this.#synced === this.#end ? Promise.resolve(this.#hardened) : this.#beginSync();
+    if (this.#syncing === null) return this.#hardenRest();
+    this.#nextSync ??= this.#syncing.then(() => this.#hardenRest());
+    return this.#nextSync;
+  }
+
+  #hardenRest(): Promise<JournalPosition> {
+    this.#nextSync = null;
+    return this.#synced === this.#writer.end ? Promise.resolve(this.#hardened) : this.#beginSync();
   }
 
   #beginSync(): Promise<JournalPosition> {
-    this.#nextSync = null;
     this.#syncing = this.#sync({
-      file: this.#file,
-      end: this.#end,
+      file: this.#writer.file,
+      end: this.#writer.end,
       position: this.#chain.position,
       place: this.#whole,
     });
@@ -324,9 +293,10 @@ export class FileJournal implements Journal, BlockSource {
 
   async #hold(holder: string, lsn: Lsn): Promise<void> {
     this.judge();
-    const { start, appended } = this;
+    const { start, hardened } = this;
     if (lsn < start.lsn) throw gap(`Nothing after LSN ${lsn} can be kept: the journal starts after ${start.lsn}.`);
-    if (lsn > appended.lsn) throw gap(`Nothing after LSN ${lsn} can be kept: the journal ends with ${appended.lsn}.`);
+    if (lsn > hardened.lsn)
+      throw gap(`Nothing after LSN ${lsn} can be kept: the journal is hardened up to ${hardened.lsn}.`);
     this.#holders.judge(holder);
     const before = this.#holders.held.get(holder) ?? null;
     this.#holders.set(holder, lsn);
@@ -390,27 +360,30 @@ export class FileJournal implements Journal, BlockSource {
     if (found === null || Buffer.compare(found.position.hash, hash) !== 0)
       throw gap(`The journal has no block that ends with LSN ${lsn} and that hash.`);
     const { position, place } = found;
-    if (position.lsn === this.#hardened.lsn && this.#end === place.offset && this.#segment === place.segment) return;
+    if (place.segment === this.#writer.segment && place.offset === this.#writer.end) return;
     try {
       await announceCut(this.#marks, position);
-      await this.#file.close();
-      const file = await makeCut(this.disk, this.#store, this.#segments, place);
-      await completeCut(this.#marks);
-      this.#cutTo(position, place, file);
+      const { file: old } = this.#writer;
+      const segments = this.#forgetAfter(position, place);
+      await old.close();
+      const file = await makeCut(this.disk, this.#store, segments, place);
+      this.#goOnIn(new SegmentWriter(place.segment, file, place.offset));
+      await completeCut(this.#marks, this.#holders, position);
     } catch (error) {
       throw this.#fail(error);
     }
   }
 
-  #cutTo(position: JournalPosition, place: Place, file: DiskFile): void {
-    this.#segments.splice(this.#segments.indexOf(place.segment) + 1);
-    this.#goOnIn(place.segment, file, place.offset);
+  /** Before anything is gone, so that no reader looks for it. Answers the segments that there were. */
+  #forgetAfter(position: JournalPosition, place: Place): readonly Segment[] {
+    const segments = [...this.#segments];
+    this.#segments.splice(segments.indexOf(place.segment) + 1);
     this.#chain = new Chain(position);
     this.#whole = place;
     this.#hardened = position;
     this.#hardenedEnd = place;
-    for (const [holder, lsn] of this.#holders.held) if (lsn > position.lsn) this.#holders.set(holder, position.lsn);
     for (const reader of this.readers) reader.cut(position.lsn);
+    return segments;
   }
 
   /** Only a full disk can be gone on after. */
@@ -432,7 +405,7 @@ export class FileJournal implements Journal, BlockSource {
     this.#refusal ??= closed(this.#store.folder);
     this.#growth.end(this.#refusal);
     if (!hasFailed) await this.#marks.sync();
-    await Promise.all([this.#file.close(), this.#marks.close(), this.#holders.close()]);
+    await Promise.all([this.#writer.file.close(), this.#marks.close(), this.#holders.close()]);
   }
 }
 

@@ -8,10 +8,10 @@ import { openFile } from './segment-store.ts';
  * Who keeps what, in a file of a fixed length, so that it can be written also when the disk is full. It holds the same
  * text twice; each copy is synced before the other is written, so that one of them is whole whatever happens.
  *
- *     0   4  CRC-32 of the 12 bytes that follow and the text
+ *     0   4  CRC-32 of the rest of the copy
  *     4   8  number of the write; the larger is the newer
  *    12   4  bytes of the text
- *    16      JSON: { "<holder>": "<LSN>", … }
+ *    16      JSON: { "<holder>": "<LSN>", … }, then zeros
  */
 export const HOLDERS_NAME = 'holders';
 
@@ -75,6 +75,13 @@ export class Holders {
     else this.#held.set(holder, lsn);
   }
 
+  /** Nobody holds anything after a commit that is the last one now. Answers whether somebody did. */
+  cut(lsn: Lsn): boolean {
+    const beyond = [...this.#held].filter(([, held]) => held > lsn);
+    for (const [holder] of beyond) this.#held.set(holder, lsn);
+    return beyond.length > 0;
+  }
+
   async persist(): Promise<void> {
     const nth = this.#nth + 1n;
     const bytes = encode({ nth, holders: this.#held });
@@ -96,17 +103,21 @@ function encode({ nth, holders }: Copy): Buffer {
   const length = bytes.write(text, HEADER_BYTES);
   bytes.writeBigUInt64LE(nth, 4);
   bytes.writeUInt32LE(length, 12);
-  bytes.writeUInt32LE(crc32(bytes.subarray(4, HEADER_BYTES + length)), 0);
+  bytes.writeUInt32LE(crc32(bytes.subarray(4)), 0);
   return bytes;
 }
 
 function decode(bytes: Buffer): Copy | null {
   const end = HEADER_BYTES + bytes.readUInt32LE(12);
-  if (end > bytes.length || crc32(bytes.subarray(4, end)) !== bytes.readUInt32LE(0)) return null;
+  if (end > bytes.length || crc32(bytes.subarray(4)) !== bytes.readUInt32LE(0)) return null;
   const held = JSON.parse(bytes.toString('utf8', HEADER_BYTES, end)) as Readonly<Record<string, string>>;
   const holders = new Map(Object.entries(held).map(([name, lsn]) => [name, Lsn.of(lsn)]));
   return { nth: bytes.readBigUInt64LE(4), holders };
 }
+
+/** What is held was hardened: the largest LSN, null without holders. */
+export const highestHeld = (holders: ReadonlyMap<string, Lsn>): Lsn | null =>
+  [...holders.values()].reduce<Lsn | null>((most, lsn) => (most === null || lsn > most ? lsn : most), null);
 
 async function readCopies(file: DiskFile): Promise<readonly (Copy | null)[]> {
   const bytes = Buffer.alloc(2 * SLOT_BYTES);
@@ -114,7 +125,7 @@ async function readCopies(file: DiskFile): Promise<readonly (Copy | null)[]> {
   return [decode(bytes.subarray(0, SLOT_BYTES)), decode(bytes.subarray(SLOT_BYTES))];
 }
 
-const newestOf = (copies: readonly (Copy | null)[]): Copy | null =>
+export const newestOf = (copies: readonly (Copy | null)[]): Copy | null =>
   copies.reduce((newest, copy) => (copy !== null && (newest === null || copy.nth > newest.nth) ? copy : newest), null);
 
 /** Of a journal that nobody has open, copy by copy; empty when there is no such file. */

@@ -42,6 +42,8 @@ export interface Journal extends AsyncDisposable {
   hold(holder: string, lsn: Lsn): Promise<void>;
   release(holder: string): Promise<void>;
   readonly holders: ReadonlyMap<string, Lsn>;
+  /** Of its segments on the disk, the room that is made ahead included. */
+  readonly bytes: number;
   /** Removes segments in which nobody holds anything. Answers how many bytes that freed. */
   trim(): Promise<number>;
 

@@ -96,6 +96,7 @@ async function readMark(file: DiskFile, name: MarkName, lineage: Lineage | null)
   const check = mark.readUInt32LE(CHECK_AT);
   mark.writeUInt32LE(0, CHECK_AT);
   const right =
+    bytes.subarray(MARK_BYTES).every((byte) => byte === 0) &&
     MAGIC.equals(mark.subarray(0, MAGIC_BYTES)) &&
     crc32(mark) === check &&
     mark.readUInt32LE(MAGIC_BYTES) === MARK_VERSION &&

@@ -6,24 +6,25 @@ import type { JournalPosition } from './block.ts';
 import { BlockCodec } from './block-codec.ts';
 import { type Chain, sameBytes } from './chain.ts';
 import { announceCut, completeCut, makeCut } from './cut.ts';
-import { FileJournal } from './file-journal.ts';
-import { Holders } from './holders.ts';
+import { FileJournal, type JournalState } from './file-journal.ts';
+import { Holders, highestHeld } from './holders.ts';
 import type { Journal } from './journal.ts';
 import { type Damage, damaged, isMissing, openFailure } from './journal-error.ts';
 import { inspectMark, isPosition, Marks } from './marks.ts';
-import type { Place } from './reader.ts';
 import { encodeEndMark, judgeSegmentBytes, RecordHeads } from './segment-format.ts';
-import { isDamage, listSegments } from './segment-list.ts';
+import { isDamage, leftByTrimming, listSegments } from './segment-list.ts';
 import {
   endOfBytes,
   openFile,
+  type Place,
   type Segment,
   SegmentStore,
   SPARE_NAME,
   UNFINISHED_NAME,
   writeZeros,
 } from './segment-store.ts';
-import { segmentBefore, testimonyAfter, type Walked, walk } from './walk.ts';
+import { damageOfTail } from './tail.ts';
+import { segmentBefore, type Walked, walk } from './walk.ts';
 
 export type OpenJournalOptions = {
   readonly disk: Disk;
@@ -64,22 +65,23 @@ export async function openJournal(options: OpenJournalOptions): Promise<OpenedJo
   const segmentBytes = judgeSegmentBytes(options.segmentBytes);
   await using open = new AsyncDisposableStack();
   try {
-    const found = await wholeSegments(disk, folder);
-    const lineage = judgeLineage(found, options);
     const store = new SegmentStore(disk, folder);
+    const listed = await wholeSegments(disk, folder);
+    const lineage = judgeLineage(listed, options);
+    const found = await completeTrimming(store, listed);
     const marks = open.adopt(await Marks.open(disk, folder, lineage), closing);
-    const mending = new Mending(disk, store, marks, lineage);
+    const holders = open.adopt(await Holders.open(disk, folder), closing);
+    const mending = new Mending({ disk, store, marks, holders, lineage });
     const completedCut = await mending.completeCut(found);
     const segments = completedCut === null ? found : await wholeSegments(disk, folder);
     const walked = await mending.walk(segments, options);
     await mending.makeDurable(walked);
     const tornTail = await mending.cutTornTail(segments, walked);
     const file = open.adopt(await disk.open(walked.whole.segment.path, 'write'), closing);
-    const holders = open.adopt(await Holders.open(disk, folder), closing);
     const kept = segments.slice(0, segments.indexOf(walked.whole.segment) + 1);
     const { lsn, hash } = walked.chain.position;
     const position = { lsn, hash: Uint8Array.from(hash) };
-    judgeHolders(holders, kept, position);
+    judgeHolders(holders, kept);
     const hasSpare = await tidySpare(disk, store, segmentBytes);
     await disk.syncFolder(folder);
     const journal = new FileJournal({
@@ -116,9 +118,6 @@ const missing = (folder: string): SpeilError =>
 function judgeLineage(segments: readonly Segment[], { folder, lineage: wanted }: OpenJournalOptions): Lineage {
   const [{ lineage } = { lineage: undefined }] = segments;
   if (lineage === undefined) throw missing(folder);
-  const [oldest] = segments;
-  if (oldest !== undefined && oldest.part > 0)
-    throw damaged({ file: oldest.path, offset: 0, afterLsn: Lsn.zero, what: 'a segment before it is missing' });
   const other = segments.find((segment) => segment.lineage !== lineage);
   if (other !== undefined)
     throw damaged({
@@ -133,17 +132,30 @@ function judgeLineage(segments: readonly Segment[], { folder, lineage: wanted }:
   });
 }
 
+type Mended = Pick<JournalState, 'disk' | 'store' | 'marks' | 'holders' | 'lineage'>;
+
+async function completeTrimming(store: SegmentStore, listed: readonly Segment[]): Promise<readonly Segment[]> {
+  const left = leftByTrimming(listed);
+  const [oldest] = listed;
+  if (oldest !== undefined && left.length === listed.length)
+    throw damaged({ file: oldest.path, offset: 0, afterLsn: Lsn.zero, what: 'a segment before it is missing' });
+  for (const segment of left) await store.remove(segment.path);
+  return listed.slice(left.length);
+}
+
 /** What an opening puts right before a journal can be used. */
 class Mending {
   readonly #disk: Disk;
   readonly #store: SegmentStore;
   readonly #marks: Marks;
+  readonly #holders: Holders;
   readonly #codec: BlockCodec;
 
-  constructor(disk: Disk, store: SegmentStore, marks: Marks, lineage: Lineage) {
+  constructor({ disk, store, marks, holders, lineage }: Mended) {
     this.#disk = disk;
     this.#store = store;
     this.#marks = marks;
+    this.#holders = holders;
     this.#codec = new BlockCodec(lineage);
   }
 
@@ -162,7 +174,7 @@ class Mending {
   async #cut(segments: readonly Segment[], position: JournalPosition, place: Place): Promise<void> {
     await announceCut(this.#marks, position);
     await (await makeCut(this.#disk, this.#store, segments, place)).close();
-    await completeCut(this.#marks);
+    await completeCut(this.#marks, this.#holders, position);
   }
 
   /** Checks the chain, and that everything is there that was hardened for certain. */
@@ -174,12 +186,12 @@ class Mending {
           throw damaged({ file: segment.path, offset: 0, afterLsn: mark.lsn, what: OTHER_HISTORY });
       },
     });
-    const { stop, end } = walked;
-    if (stop.kind === 'end-mark') throw damageAfter(walked, 'the segment is finished, and the one after it is missing');
-    const testimony = await testimonyAfter(this.#disk, end.segment, end.offset);
-    const known = [testimony, isPosition(mark) ? mark.lsn : null, options.hardenedAtLeast ?? null];
-    const hardened = known.reduce((most, lsn) => (most === null || (lsn !== null && lsn > most) ? lsn : most), null);
-    if (hardened !== null && hardened > walked.chain.position.lsn) throw damageAfter(walked, faultOf(walked, hardened));
+    const tail = { position: walked.chain.position, end: walked.end, stop: walked.stop };
+    const what = await damageOfTail(this.#disk, tail, {
+      mark,
+      others: [options.hardenedAtLeast ?? null, highestHeld(this.#holders.held)],
+    });
+    if (what !== null) throw damageAfter(walked, what);
     return walked;
   }
 
@@ -235,11 +247,6 @@ const from = (segments: readonly Segment[], lsn: Lsn): readonly Segment[] =>
 const damageAfter = ({ chain, end }: Walked, what: string): SpeilError =>
   damaged({ file: end.segment.path, offset: end.offset, afterLsn: chain.position.lsn, what });
 
-function faultOf({ stop }: Walked, hardened: Lsn): string {
-  const what = stop.kind === 'fault' ? stop.what : 'there is nothing where a block must be';
-  return `${what}, and LSN ${hardened} was hardened`;
-}
-
 const WRITE_AGAIN_BYTES = 1 << 20;
 
 async function writeAgain(file: DiskFile, start: number, end: number): Promise<void> {
@@ -250,18 +257,12 @@ async function writeAgain(file: DiskFile, start: number, end: number): Promise<v
   }
 }
 
-/** Holders never point before the start, since trimming looks at them first. They may point beyond a tail that is gone. */
-function judgeHolders(holders: Holders, segments: readonly Segment[], position: JournalPosition): void {
-  const [oldest] = segments;
-  for (const [holder, lsn] of holders.held) {
-    if (oldest !== undefined && lsn < Lsn.after(oldest.first, -1n))
-      throw damaged({
-        file: oldest.path,
-        offset: 0,
-        afterLsn: lsn,
-        what: `the segments before it are missing, and ${holder} holds them`,
-      });
-    if (lsn > position.lsn) holders.set(holder, position.lsn);
+/** Trimming looks at the holders first. */
+function judgeHolders(holders: Holders, [oldest]: readonly Segment[]): void {
+  if (oldest === undefined) return;
+  for (const [holder, afterLsn] of holders.held) {
+    const what = `the segments before it are missing, and ${holder} holds them`;
+    if (afterLsn < Lsn.after(oldest.first, -1n)) throw damaged({ file: oldest.path, offset: 0, afterLsn, what });
   }
 }
 

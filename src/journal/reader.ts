@@ -6,10 +6,7 @@ import { Chain } from './chain.ts';
 import { damaged, gap, isMissing } from './journal-error.ts';
 import { type Found, SegmentCursor } from './segment-cursor.ts';
 import { bySegmentOrder } from './segment-format.ts';
-import type { Segment } from './segment-store.ts';
-
-/** A place in the journal's files. */
-export type Place = { readonly segment: Segment; readonly offset: number };
+import type { Place, Segment } from './segment-store.ts';
 
 /** A journal as its readers see it. */
 export interface BlockSource {
@@ -43,11 +40,12 @@ export async function* readBlocks(source: BlockSource, from: Lsn, options: ReadO
 /** Goes through hardened blocks, while the journal grows, is trimmed and is cut. Reads no further than it is asked to. */
 export class BlockReader implements AsyncDisposable {
   readonly #source: BlockSource;
-  readonly #from: Lsn;
   #at: { readonly segment: Segment; readonly file: DiskFile; readonly cursor: SegmentCursor } | null = null;
-  /** The last commits handed out whole; whether some of the next ones were, too. */
+  /** The last commits handed out whole, and how many blocks of the next ones were, too. */
   #delivered: Lsn;
-  #midway = false;
+  #parts = 0;
+  /** After a new beginning: so many blocks of the next commits were handed out before it. */
+  #skip = 0;
   /** A truncation took away what was handed out already. */
   #cutTo: Lsn | null = null;
   /** A truncation took the files from under us, and nothing that was handed out. */
@@ -55,7 +53,6 @@ export class BlockReader implements AsyncDisposable {
 
   constructor(source: BlockSource, from: Lsn) {
     this.#source = source;
-    this.#from = from;
     this.#delivered = Lsn.after(from, -1n);
     source.readers.add(this);
   }
@@ -67,7 +64,7 @@ export class BlockReader implements AsyncDisposable {
 
   /** The journal tells that everything after `lsn` is gone. */
   cut(lsn: Lsn): void {
-    if (this.#delivered > lsn || (this.#midway && this.#delivered >= lsn)) this.#cutTo = lsn;
+    if (this.#delivered > lsn || (this.#parts > 0 && this.#delivered >= lsn)) this.#cutTo = lsn;
     this.#astray = true;
   }
 
@@ -79,8 +76,8 @@ export class BlockReader implements AsyncDisposable {
       this.#judge(signal);
       if (this.#astray) continue;
       if (found !== null) {
-        if (found.block.last < this.#from) continue;
-        return this.#deliver(found);
+        if (!this.#isKnown(found.block)) return this.#deliver(found);
+        continue;
       }
       if (cursor.stop.kind === 'end-mark') await this.#nextSegment(cursor);
       else if (cursor.stop.kind !== 'bound') throw this.#damage(cursor);
@@ -96,17 +93,24 @@ export class BlockReader implements AsyncDisposable {
       throw gap(`The journal was cut after LSN ${this.#cutTo}, and more than that was read already.`);
   }
 
+  #isKnown({ last }: Block): boolean {
+    if (last <= this.#delivered) return true;
+    if (this.#skip === 0) return false;
+    this.#skip -= 1;
+    return true;
+  }
+
   #deliver(found: Found): Found {
-    this.#midway = found.block.continued;
-    if (!this.#midway) this.#delivered = found.block.last;
+    const { continued, last } = found.block;
+    this.#parts = continued ? this.#parts + 1 : 0;
+    if (!continued) this.#delivered = last;
     return found;
   }
 
   /** At the next block, and up to where it may read now. */
   async #cursor(): Promise<SegmentCursor> {
-    if (this.#at === null || this.#astray) await this.#begin();
+    while (this.#at === null || this.#astray) await this.#begin();
     const at = this.#at;
-    if (at === null) throw new Error('a reader without a place');
     const end = this.#source.hardenedEnd;
     at.cursor.bound = at.segment === end.segment ? end.offset : at.segment.bytes;
     return at.cursor;
@@ -114,6 +118,7 @@ export class BlockReader implements AsyncDisposable {
 
   async #begin(): Promise<void> {
     this.#astray = false;
+    this.#skip = this.#parts;
     const { start, hardened, hardenedEnd, segments } = this.#source;
     const next = Lsn.after(this.#delivered);
     if (next <= start.lsn)
@@ -139,15 +144,18 @@ export class BlockReader implements AsyncDisposable {
   async #open(segment: Segment, offset?: number, chain?: Chain): Promise<void> {
     await this.#leave();
     const file = await this.#file(segment);
+    if (file === null) return;
     const cursor = new SegmentCursor(file, segment, this.#source.codec, chain);
     if (offset !== undefined) cursor.offset = offset;
     this.#at = { segment, file, cursor };
   }
 
-  async #file(segment: Segment): Promise<DiskFile> {
+  /** Null when a truncation came in between. */
+  async #file(segment: Segment): Promise<DiskFile | null> {
     try {
       return await this.#source.disk.open(segment.path, 'read');
     } catch (error) {
+      if (this.#astray) return null;
       if (isMissing(error) && !this.#source.segments.includes(segment)) throw this.#overtaken();
       throw error;
     }

@@ -22,6 +22,17 @@ export async function listSegments(disk: Disk, folder: string): Promise<readonly
 
 export const isDamage = (segment: Segment | Damage): segment is Damage => 'what' in segment;
 
+export const isSegment = (segment: Segment | Damage): segment is Segment => !isDamage(segment);
+
+/**
+ * Those that trimming had on its way when a crash came: a journal begins with a commit, and they with a part of one.
+ * All of them when nothing else is there.
+ */
+export function leftByTrimming(listed: readonly (Segment | Damage)[]): readonly Segment[] {
+  const start = listed.findIndex((segment) => isDamage(segment) || segment.part === 0);
+  return listed.slice(0, start === -1 ? listed.length : start).filter(isSegment);
+}
+
 async function readSegment(disk: Disk, folder: string, name: SegmentName): Promise<Segment | Damage> {
   const path = `${folder}/${segmentName(name)}`;
   await using file = await openFile(disk, path);

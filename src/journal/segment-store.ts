@@ -18,6 +18,9 @@ const ZEROS = Buffer.alloc(ZEROING_STEP_BYTES);
 /** A segment of the journal: what its header says, and where it is. */
 export type Segment = SeededHeader & { readonly path: string };
 
+/** A place in the journal's files. */
+export type Place = { readonly segment: Segment; readonly offset: number };
+
 /** Makes segment files and gives them their names. */
 export class SegmentStore {
   readonly #disk: Disk;
@@ -89,7 +92,9 @@ export async function writeZeros(file: DiskFile, start: number, end: number): Pr
 
 /** Where the bytes that are not zero end, from `start` on: at `start` when all are. */
 export async function endOfBytes(file: DiskFile, start: number): Promise<number> {
-  const chunk = Buffer.allocUnsafeSlow(ZEROING_STEP_BYTES);
+  const rest = (await file.length()) - start;
+  if (rest <= 0) return start;
+  const chunk = Buffer.allocUnsafeSlow(Math.min(ZEROING_STEP_BYTES, rest));
   let end = start;
   for (let at = start; ; at += chunk.length) {
     const read = await file.read(chunk, at);

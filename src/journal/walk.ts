@@ -1,12 +1,11 @@
 import type { Disk } from '../core/disk.ts';
 import { Lsn } from '../core/lsn.ts';
-import { BLOCK_MAGIC, type BlockCodec } from './block-codec.ts';
+import type { BlockCodec } from './block-codec.ts';
 import { Chain, sameBytes } from './chain.ts';
 import { damaged } from './journal-error.ts';
-import type { Place } from './reader.ts';
 import { type Found, SegmentCursor, type Stop } from './segment-cursor.ts';
-import { END_MAGIC, RECORD_MAGIC_AT, RecordHeads, SEGMENT_HEADER_BYTES } from './segment-format.ts';
-import { endOfBytes, openFile, type Segment } from './segment-store.ts';
+import { SEGMENT_HEADER_BYTES } from './segment-format.ts';
+import { endOfBytes, openFile, type Place, type Segment } from './segment-store.ts';
 
 /** How far a chain could be walked. */
 export type Walked = {
@@ -132,7 +131,7 @@ async function unfinished(
   return { segment, offset: cursor.offset };
 }
 
-async function isBlank(disk: Disk, { path }: Segment): Promise<boolean> {
+export async function isBlank(disk: Disk, { path }: Segment): Promise<boolean> {
   await using file = await openFile(disk, path);
   return (await endOfBytes(file, SEGMENT_HEADER_BYTES)) === SEGMENT_HEADER_BYTES;
 }
@@ -147,24 +146,4 @@ function damageAt(segment: Segment, { offset, chain }: SegmentCursor, stop: Stop
       ? 'the segment does not follow on the one before'
       : 'a segment before it is missing';
   return damaged({ file: next.path, offset: 0, afterLsn, what });
-}
-
-/**
- * The highest LSN that any record from `start` on testifies to have been hardened; null without records. A head is bound
- * to its place and segment, so nothing that a client stored can pass for one.
- */
-export async function testimonyAfter(disk: Disk, segment: Segment, start: number): Promise<Lsn | null> {
-  await using file = await openFile(disk, segment.path);
-  const bytes = Buffer.allocUnsafeSlow(Math.max((await endOfBytes(file, start)) - start, 0));
-  await file.read(bytes, start);
-  const heads = new RecordHeads(segment.seed);
-  let highest: Lsn | null = null;
-  for (const magic of [BLOCK_MAGIC, END_MAGIC]) {
-    for (let at = bytes.indexOf(magic); at !== -1; at = bytes.indexOf(magic, at + 1)) {
-      const offset = at - RECORD_MAGIC_AT;
-      const head = offset < 0 ? null : heads.read(bytes.subarray(offset), start + offset);
-      if (head !== null && (highest === null || head.hardened > highest)) highest = head.hardened;
-    }
-  }
-  return highest;
 }

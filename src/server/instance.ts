@@ -1,4 +1,5 @@
 import type { Clock, Random } from '../core/clock.ts';
+import type { Disk } from '../core/disk.ts';
 import { isLoopback, refuseInsecureListen } from '../service/listen-rule.ts';
 import type { Listen, Tls } from '../service/listener.ts';
 import type { Log } from '../service/log.ts';
@@ -11,8 +12,9 @@ import type { ClientProtocol } from './http/client-protocol.ts';
 import { serveHttp } from './http/http-server.ts';
 import { createServerMetrics } from './metrics.ts';
 import { observeDatabase } from './observed-database.ts';
-import type { DatabaseStore, StoreObserver } from './served-database.ts';
+import type { DatabaseStore } from './served-database.ts';
 import { copySqliteFile } from './sqlite-copy.ts';
+import type { StoreParts } from './store-parts.ts';
 import { adminTokenOf, ServerTokens } from './tokens.ts';
 
 export type InstanceOptions = {
@@ -28,18 +30,11 @@ export type InstanceOptions = {
   readonly headWaitMs?: number | undefined;
 };
 
-export type StoreParts = {
-  readonly folder: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly observer: StoreObserver;
-};
-
 /** What an instance is made of. */
 export type InstanceParts = {
   readonly clock: Clock;
   readonly random: Random;
+  readonly disk: Disk;
   readonly log: Log;
   readonly version: string;
   readonly openStore: (parts: StoreParts) => Promise<DatabaseStore>;
@@ -80,7 +75,7 @@ export async function startInstance(options: InstanceOptions, world: InstancePar
   const gate = new Gate({ tokens, clock, tokensDemanded: demandsTokens(options) });
   const metrics = createServerMetrics(() => ({ databases, store }));
   const store = parts.use(
-    await world.openStore({ folder: folder.path, clock, random, log, observer: metrics.observer }),
+    await world.openStore({ folder: folder.path, disk: world.disk, clock, random, log, observer: metrics.observer }),
   );
   const slowMs = options.slowMs ?? SLOW_MS;
   const observed = (database: OpenDatabase['sql']) => observeDatabase(database, { metrics, log, clock, slowMs });

@@ -54,6 +54,7 @@ test('after a kill at any moment the database is what was hardened, or later, an
   writer.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB)');
   const insert = writer.prepare('INSERT INTO t (v) VALUES (randomblob(?))');
   for (let n = 1; n <= 400; n++) {
+    await folder.mayWrite();
     insert.run((n * 37) % 5_000);
     if (n % 7 === 0) await settled(engine);
     if (n % 80 === 0) await recovered(folder, Number(engine.hardened.lsn) - 1, n);

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/runtime/system-clock.ts';
+import { systemDisk } from '../../src/runtime/system-disk.ts';
 import { systemRandom } from '../../src/runtime/system-random.ts';
 import type { ClientProtocol, ProtocolRequest, ProtocolUpgrade } from '../../src/server/http/client-protocol.ts';
 import { createHranaProtocol } from '../../src/server/http/hrana-protocol.ts';
@@ -50,6 +51,7 @@ export async function startShell(
     {
       clock: systemClock,
       random: systemRandom,
+      disk: systemDisk,
       version: '0.0.0',
       log: createLog({ write, form: 'json', clock: systemClock, redact: (text) => text }),
       openStore: async ({ folder }) => new SqliteStore(folder),

@@ -37,6 +37,17 @@ const DROPPED_PAGES_MAX = 1024;
 /** Pages or frame headers that are looked at before everything else that waits has its turn: about a millisecond. */
 const LOOKS_PER_TURN = 500;
 
+export type CaptureOptions = {
+  /** Of the database as it is when it is opened. */
+  readonly databaseChecksum: bigint;
+  /** Memory for frames of the WAL. What does not fit is a large commit. */
+  readonly loadedBytesMax?: number;
+  /** Memory for images of pages that changed lately. */
+  readonly keptBytes?: number;
+  /** A large commit is cut into pieces whose payloads are no longer. */
+  readonly payloadBytesMax?: number;
+};
+
 /**
  * Follows the commits of a database in WAL mode whose connections are open elsewhere, by the -shm and -wal files. It takes no
  * lock and makes no difference to SQLite, and relies on this of whoever opened it:
@@ -56,6 +67,7 @@ export class Capture implements Disposable {
   readonly #images: PageImages;
   readonly #newest = new PageMap();
   readonly #collector: ChangeCollector;
+  readonly #payloadBytesMax: number;
   #checksum: bigint;
   #pageCount: number;
   #changes: number;
@@ -63,17 +75,18 @@ export class Capture implements Disposable {
   #position: WalPosition;
   #isTakingLarge = false;
 
-  private constructor(descriptors: readonly [number, number, number], databaseChecksum: bigint) {
+  private constructor(descriptors: readonly [number, number, number], options: CaptureOptions) {
     const [database, wal, shm] = descriptors;
     this.#descriptors = descriptors;
     this.#index = new WalIndex(shm);
     const header = this.#index.read();
     const file = readHeader(database);
     this.pageSize = file.pageSize;
-    this.#frames = new WalFrames(wal, this.pageSize);
-    this.#images = new PageImages({ map: this.#map, frames: this.#frames, database });
+    this.#frames = new WalFrames(wal, this.pageSize, options.loadedBytesMax);
+    this.#payloadBytesMax = options.payloadBytesMax ?? BLOCK_PAYLOAD_BYTES_MAX;
+    this.#images = new PageImages({ map: this.#map, frames: this.#frames, database }, options.keptBytes);
     this.#collector = new ChangeCollector(this.#images, this.pageSize);
-    this.#checksum = databaseChecksum;
+    this.#checksum = options.databaseChecksum;
     this.#pageCount = header.frames > 0 ? header.pageCount : file.pageCount;
     this.#changes = header.changes;
     const { salt1, salt2, frames } = header;
@@ -83,14 +96,13 @@ export class Capture implements Disposable {
   }
 
   /**
-   * Everything that is committed when it opens counts as captured; `databaseChecksum` is that of this state. Throws
-   * `FILE_MISSING` when no connection has the database open in WAL mode.
+   * Everything that is committed when it opens counts as captured. Throws `FILE_MISSING` when no connection has the database open in WAL mode.
    */
-  static open(path: string, databaseChecksum: bigint): Capture {
+  static open(path: string, options: CaptureOptions): Capture {
     const opened: number[] = [];
     try {
       for (const suffix of ['', '-wal', '-shm']) opened.push(openSync(path + suffix, 'r'));
-      return new Capture(opened as [number, number, number], databaseChecksum);
+      return new Capture(opened as [number, number, number], options);
     } catch (error) {
       for (const descriptor of opened) closeSync(descriptor);
       throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? notOpen(path, error) : error;
@@ -231,7 +243,7 @@ export class Capture implements Disposable {
     collector.begin(counts, checksum);
     for (const page of changedPages(newest, counts)) {
       if (turns.isOver()) await nextTurn();
-      if (collector.mayExceed(BLOCK_PAYLOAD_BYTES_MAX)) {
+      if (collector.mayExceed(this.#payloadBytesMax)) {
         yield this.#pieceOf(group, collector, true);
         collector.goOn(counts);
       }

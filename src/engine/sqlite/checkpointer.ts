@@ -28,7 +28,7 @@ export type CheckpointerParts = {
   readonly pageBytes: () => number;
   readonly walBytes: number;
   readonly redoBytes: number;
-  /** Resolves when no write is under way; none begins before it is disposed. */
+  /** Resolves when no write is under way; none begins before it is disposed. Rejects when that takes too long. */
   readonly pauseWrites: () => Promise<Disposable>;
   readonly onFailure: (error: unknown) => void;
 };
@@ -127,7 +127,8 @@ export class Checkpointer {
 
   async #restartWal(): Promise<void> {
     const { keeper, gate, pauseWrites } = this.#parts;
-    using _pause = await pauseWrites();
+    using pause = await pauseWrites().catch(() => null);
+    if (pause === null) return;
     const position = gate.position();
     await gate.settle(position);
     this.#noteBackfilled(await keeper.restart(), position);

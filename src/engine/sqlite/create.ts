@@ -21,6 +21,8 @@ export type Creation = {
   readonly folder: string;
   /** An SQLite file in any journal mode, which is copied as it is and not touched; without it the database is empty. */
   readonly from?: string | undefined;
+  /** The file is a copy made for this, on the same disk: it is moved. */
+  readonly mayMove?: boolean | undefined;
   readonly segmentBytes?: number | undefined;
 };
 
@@ -42,9 +44,9 @@ export async function createDatabase(creation: Creation): Promise<void> {
   await creation.disk.syncFolder(dirname(creation.folder));
 }
 
-async function fill(folder: string, { disk, random, from, segmentBytes }: Creation): Promise<void> {
+async function fill(folder: string, { disk, random, from, mayMove, segmentBytes }: Creation): Promise<void> {
   const path = databasePath(folder);
-  if (from !== undefined) await copyDatabase(from, path);
+  if (from !== undefined) await (mayMove ? rename(from, path) : copyDatabase(from, path));
   useWal(path);
   const lineage = Lineage.of(random.uuid());
   const checksum = await checksumAndSync(disk, path);
@@ -92,7 +94,7 @@ async function checksumAndSync(disk: Disk, path: string): Promise<bigint> {
   const file = await disk.open(path, 'write');
   try {
     await file.sync();
-    return await checksumOfFile(file, () => {});
+    return await checksumOfFile(file);
   } finally {
     await file.close();
   }

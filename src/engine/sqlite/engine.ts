@@ -1,4 +1,6 @@
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../../core/clock.ts';
 import type { Disk, DiskFile } from '../../core/disk.ts';
 import { SpeilError } from '../../core/error.ts';
@@ -7,8 +9,9 @@ import type { Lsn } from '../../core/lsn.ts';
 import type { Term } from '../../core/term.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { openJournal } from '../../journal/open-journal.ts';
+import { type Backup, type BackupOptions, backUp } from './backup.ts';
 import { Capture } from './capture.ts';
-import { Checkpointer, REDO_BYTES_DEFAULT, WAL_BYTES_DEFAULT } from './checkpointer.ts';
+import { CHECKPOINT_HOLDER, Checkpointer, REDO_BYTES_DEFAULT, WAL_BYTES_DEFAULT } from './checkpointer.ts';
 import { CommitGate, type Hardened, type HardenedMark } from './commit-gate.ts';
 import { isDiskFull } from './disk-full.ts';
 import { lookAt } from './file-look.ts';
@@ -28,8 +31,10 @@ export type EngineOptions = {
   readonly redoBytes?: number | undefined;
   /** Resolves when no write is under way; none begins before it is disposed. */
   readonly pauseWrites: () => Promise<Disposable>;
-  /** Closes every other connection to the database, since its file is about to be put back to what is hardened. */
-  readonly detach: () => Promise<void>;
+  /** Closes every other connection to the database: its file is about to be put back to what is hardened, or it has stopped. */
+  readonly detach: (why: 'undo' | 'stopped') => Promise<void>;
+  /** Connections may be opened again. */
+  readonly attach: () => void;
   readonly onHardened?: ((hardened: Hardened) => void) | undefined;
   readonly onProgress?: ((progress: RecoveryProgress) => void) | undefined;
   /** Told when the state changes by itself: the disk is full or has room again, or the database has stopped. */
@@ -50,12 +55,22 @@ type Running = {
   readonly keeper: Keeper;
   readonly capture: Capture;
   readonly databaseFile: DiskFile;
+  /** Of the database file, to read from. */
+  readonly descriptor: number;
+  /** Keeps whoever else closes a connection from being the last one; see {@link openGuard}. */
+  readonly guard: DatabaseSync;
   readonly gate: CommitGate;
   readonly checkpointer: Checkpointer;
+  /** Aborted when all of this is closed. */
+  readonly ending: AbortController;
+  /** What reads the file meanwhile, and ends when it is told to. */
+  readonly readers: Set<Promise<unknown>>;
+  isClosed: boolean;
 };
 
 /** Room in the journal below which more is made, ahead of need. */
 const ROOM_BYTES_MIN = 16 << 20;
+const BACKUP_HOLDER = 'backup-';
 /** How often room is looked for while the disk is full. */
 const ROOM_RETRY_MS = 500;
 
@@ -71,6 +86,7 @@ export class SqliteEngine implements AsyncDisposable {
   #state: EngineState = 'running';
   #failure: unknown = null;
   #changing: Promise<void> = Promise.resolve();
+  #backups = 0;
   #roomSoughtMs = Number.NEGATIVE_INFINITY;
   #makingRoom: Promise<void> | null = null;
 
@@ -90,12 +106,14 @@ export class SqliteEngine implements AsyncDisposable {
     const { disk, folder } = options;
     const state = await readState(disk, folder);
     if (state === null) throw new SpeilError('NOT_FOUND', `There is no database in ${folder}.`);
-    const journal = await openJournal({
+    const { journal } = await openJournal({
       ...{ disk, folder: join(folder, 'journal'), lineage: state.lineage, segmentBytes: options.segmentBytes },
-      hardenedAtLeast: state.checkpoint,
+      ...{ from: state.checkpoint, hardenedAtLeast: state.checkpoint },
     });
     const reached = await makeCurrent({ ...options, journal, state });
     await writeState(disk, folder, { ...state, checkpoint: reached.lsn, checksum: reached.checksum, stopped: null });
+    await journal.hold(CHECKPOINT_HOLDER, reached.lsn);
+    for (const holder of journal.holders.keys()) if (holder.startsWith(BACKUP_HOLDER)) await journal.release(holder);
     return SqliteEngine.#start(options, journal, state, reached);
   }
 
@@ -123,6 +141,11 @@ export class SqliteEngine implements AsyncDisposable {
 
   get state(): EngineState {
     return this.#state;
+  }
+
+  /** Why it is not running; null when it is. */
+  get failure(): unknown {
+    return this.#failure;
   }
 
   get hardened(): HardenedMark {
@@ -174,13 +197,44 @@ export class SqliteEngine implements AsyncDisposable {
     return this.#running.checkpointer.checkpoint();
   }
 
+  /**
+   * Writes a plain SQLite file while writing goes on; answers the commit that it is at. Rejects with `DATABASE_DAMAGED`, and with
+   * the signal's reason.
+   */
+  async backup(target: string, options: BackupOptions): Promise<Backup> {
+    const { gate, descriptor, checkpointer, ending, readers } = this.#running;
+    const holder = `${BACKUP_HOLDER}${++this.#backups}`;
+    const from = checkpointer.backfilledLsn;
+    const signal = AbortSignal.any([options.signal, ending.signal]);
+    await this.#journal.hold(holder, from);
+    const done = backUp(target, {
+      ...options,
+      disk: this.#options.disk,
+      journal: this.#journal,
+      gate,
+      descriptor,
+      from,
+      signal,
+    });
+    readers.add(done);
+    try {
+      return await done;
+    } finally {
+      readers.delete(done);
+      await this.#journal.release(holder);
+    }
+  }
+
   /** Stops in good order: the file alone is the database then. Every other connection must be closed. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#changing;
     await this.#makingRoom;
-    if (this.#state === 'stopped') await closeRunning(this.#running);
-    else await this.#stop();
-    await this.#journal[Symbol.asyncDispose]();
+    try {
+      if (this.#state !== 'stopped') await this.#stop();
+    } finally {
+      await closeRunning(this.#running, 'as it is');
+      await this.#journal[Symbol.asyncDispose]();
+    }
   }
 
   async #stop(): Promise<void> {
@@ -188,10 +242,10 @@ export class SqliteEngine implements AsyncDisposable {
     await checkpointer.close();
     await gate.settle(gate.position());
     const { lsn, checksum } = await checkpointer.finish();
-    await closeRunning(this.#running);
+    await closeRunning(this.#running, 'in good order');
     const { disk, folder } = this.#options;
-    const look = lookAt(this.file);
-    await writeState(disk, folder, { ...this.#databaseState, checkpoint: lsn, checksum, stopped: look });
+    const stopped = lookAt(this.file);
+    await writeState(disk, folder, { ...this.#databaseState, checkpoint: lsn, checksum, stopped });
   }
 
   #noteHardened(hardened: Hardened): void {
@@ -209,16 +263,16 @@ export class SqliteEngine implements AsyncDisposable {
   #halt(error: unknown): void {
     this.#enter('stopped', error);
     this.#running.gate.close(stopped(error));
-    void this.#options.detach().catch(() => {});
+    void this.#options.detach('stopped').catch(() => {});
   }
 
   /** What could not be hardened never was: the file goes back to the last hardened commit, as after a crash. */
   async #undo(error: unknown): Promise<void> {
     this.#enter('disk-full', error);
     this.#running.gate.close(diskFull(error));
-    await this.#options.detach();
+    await this.#options.detach('undo');
     await this.#running.checkpointer.close();
-    await closeRunning(this.#running);
+    await closeRunning(this.#running, 'as it is');
     await this.#journal.truncateAfter(this.#journal.hardened);
     const { disk, folder } = this.#options;
     const state = (await readState(disk, folder)) ?? this.#databaseState;
@@ -227,6 +281,7 @@ export class SqliteEngine implements AsyncDisposable {
       onHardened: (hardened) => this.#noteHardened(hardened),
       onFailure: (cause) => this.#fail(cause),
     });
+    this.#options.attach();
   }
 
   #seekRoom(): void {
@@ -274,8 +329,10 @@ async function startRunning(
   await using opened = new AsyncDisposableStack();
   const databaseFile = await disk.open(path, 'write');
   opened.defer(() => databaseFile.close());
+  const descriptor = opened.adopt(openSync(path, 'r'), closeSync);
   const keeper = await Keeper.open(path);
-  const capture = opened.adopt(Capture.open(path, checksum), (it) => it[Symbol.dispose]());
+  const guard = opened.adopt(openGuard(path), (it) => it.close());
+  const capture = opened.adopt(Capture.open(path, { databaseChecksum: checksum }), (it) => it[Symbol.dispose]());
   opened.use(keeper);
   const start = { position: capture.captured, lsn, checksum };
   const gate = new CommitGate({ ...told, capture, journal, clock, start, term: identity.term });
@@ -289,15 +346,36 @@ async function startRunning(
     start,
   );
   opened.move();
-  return { keeper, capture, databaseFile, gate, checkpointer };
+  const watch = { ending: new AbortController(), readers: new Set<Promise<unknown>>(), isClosed: false };
+  return { keeper, guard, capture, databaseFile, descriptor, gate, checkpointer, ...watch };
 }
 
-/** SQLite's connections first: closing a descriptor of a file drops the locks that they hold on it. */
-async function closeRunning({ keeper, capture, databaseFile, gate }: Running): Promise<void> {
+/**
+ * Whoever closes the last connection to a database moves its WAL into the file, also what is not hardened. This one is open
+ * as long as the process is, and cannot write: when the process ends unasked, in whatever order, nothing is moved.
+ */
+function openGuard(path: string): DatabaseSync {
+  const guard = new DatabaseSync(path, { readOnly: true });
+  guard.prepare('SELECT count(*) FROM sqlite_schema').get();
+  return guard;
+}
+
+/**
+ * SQLite's connections first: closing a descriptor of a file drops the locks that they hold on it. In good order, the WAL is
+ * empty and goes with the last connection; as it is, it stays, and nothing of it gets into the file.
+ */
+async function closeRunning(running: Running, how: 'in good order' | 'as it is'): Promise<void> {
+  const { keeper, guard, capture, databaseFile, descriptor, gate, ending, readers } = running;
+  if (running.isClosed) return;
+  running.isClosed = true;
+  ending.abort(stopped(null));
   gate.close(stopped(null));
-  await gate.idle();
+  await Promise.allSettled([gate.idle(), ...readers]);
+  if (how === 'in good order') guard.close();
   await keeper[Symbol.asyncDispose]();
+  if (how === 'as it is') guard.close();
   capture[Symbol.dispose]();
+  closeSync(descriptor);
   await databaseFile.close();
 }
 

@@ -1,47 +1,57 @@
 import type { DiskFile } from '../../core/disk.ts';
 import { DatabaseChecksum } from './database-checksum.ts';
-import { DATABASE_HEADER_BYTES, lockPageOf, parseDatabaseHeader } from './database-header.ts';
+import { DATABASE_HEADER_BYTES, type DatabaseHeader, lockPageOf, parseDatabaseHeader } from './database-header.ts';
 import { nextTurn } from './next-turn.ts';
-import { allocatePageBuffer } from './page-buffer.ts';
+import { allocatePageBuffer, type PageBuffer } from './page-buffer.ts';
 
-/** Pages of any size fit in; as much is summed up before everything else that waits has its turn. */
-const READ_BYTES = 1 << 20;
+const CHUNK_BYTES = 1 << 20;
+
+/** Told the bytes read so far, and how many there are. */
+export type OnRead = (doneBytes: number, totalBytes: number) => void;
+
+/** The same for a file whose own header says how long the database is. Throws `NOT_A_DATABASE`. */
+export async function checksumOfFile(file: DiskFile, onRead?: OnRead): Promise<bigint> {
+  const bytes = Buffer.alloc(DATABASE_HEADER_BYTES);
+  const count = await file.read(bytes, 0);
+  return sumDatabaseFile(file, parseDatabaseHeader(bytes.subarray(0, count), await file.length()), onRead);
+}
 
 /**
- * Rolling checksum of a whole database file that nobody writes to. A file that is shorter than its header says ends in
- * zeros. Throws `NOT_A_DATABASE`. `onRead` is told the bytes read so far, and how many there are.
+ * The checksum of a database file whose pages are all in it (nothing is in a WAL any more), read from end to end. What the file
+ * holds beyond `pageCount` does not count.
  */
-export async function checksumOfFile(file: DiskFile, onRead?: (done: number, total: number) => void): Promise<bigint> {
-  const { pageSize, pageCount } = await readHeader(file);
-  const total = pageSize * pageCount;
-  const buffer = allocatePageBuffer(READ_BYTES);
+export async function sumDatabaseFile(
+  file: DiskFile,
+  { pageSize, pageCount }: DatabaseHeader,
+  onRead?: OnRead,
+): Promise<bigint> {
   const checksum = new DatabaseChecksum();
-  for (let at = 0; at < total; at += READ_BYTES) {
-    const wanted = Math.min(READ_BYTES, total - at);
-    const count = await file.read(buffer.bytes.subarray(0, wanted), at);
-    buffer.bytes.fill(0, count, wanted);
-    addPages(checksum, buffer, at / pageSize + 1, wanted / pageSize, pageSize);
-    onRead?.(at + wanted, total);
+  const end = pageCount * pageSize;
+  let [current, next] = [allocatePageBuffer(CHUNK_BYTES), allocatePageBuffer(CHUNK_BYTES)];
+  let reading = readChunk(file, current, 0, end);
+  for (let position = 0; position < end; position += CHUNK_BYTES) {
+    const length = await reading;
+    reading = readChunk(file, next, position + CHUNK_BYTES, end);
+    sumChunk(checksum, current, position, length, pageSize);
+    [current, next] = [next, current];
+    onRead?.(Math.min(position + CHUNK_BYTES, end), end);
     await nextTurn();
   }
+  await reading;
   return checksum.value;
 }
 
-async function readHeader(file: DiskFile) {
-  const header = Buffer.alloc(DATABASE_HEADER_BYTES);
-  const count = await file.read(header, 0);
-  return parseDatabaseHeader(header.subarray(0, count), await file.length());
+async function readChunk(file: DiskFile, into: PageBuffer, position: number, end: number): Promise<number> {
+  const length = Math.min(CHUNK_BYTES, Math.max(0, end - position));
+  const count = length === 0 ? 0 : await file.read(into.bytes.subarray(0, length), position);
+  into.bytes.fill(0, count, length);
+  return length;
 }
 
-function addPages(
-  checksum: DatabaseChecksum,
-  buffer: ReturnType<typeof allocatePageBuffer>,
-  first: number,
-  count: number,
-  pageSize: number,
-): void {
+function sumChunk(checksum: DatabaseChecksum, chunk: PageBuffer, position: number, length: number, pageSize: number) {
   const lockPage = lockPageOf(pageSize);
-  for (let n = 0; n < count; n++) {
-    if (first + n !== lockPage) checksum.add(first + n, buffer, n * pageSize, 0, pageSize >> 2);
+  for (let at = 0; at < length; at += pageSize) {
+    const page = (position + at) / pageSize + 1;
+    if (page !== lockPage) checksum.add(page, chunk, at, 0, pageSize >> 2);
   }
 }

@@ -5,7 +5,7 @@ import type { WalFrames } from './wal-frames.ts';
 
 /** Images that are kept of pages which changed lately, so that a page that changes with every commit is not read each time. */
 const KEPT_BYTES = 4 << 20;
-const KEPT_PAGES_MIN = 64;
+const KEPT_PAGES_MIN = 8;
 
 /** Where a page's image is found: the newest frame of the WAL by the map, else the database file, zeros beyond its end. */
 export type PagePlaces = { readonly map: PageMap; readonly frames: WalFrames; readonly database: number };
@@ -19,10 +19,10 @@ export class PageImages {
   /** Page numbers; 0 where nothing is kept. */
   readonly #owners: Uint32Array;
 
-  constructor(places: PagePlaces) {
+  constructor(places: PagePlaces, keptBytes = KEPT_BYTES) {
     this.#places = places;
     this.#pageSize = places.frames.pageSize;
-    const slots = Math.max(KEPT_PAGES_MIN, KEPT_BYTES / this.#pageSize);
+    const slots = 2 ** Math.floor(Math.log2(Math.max(KEPT_PAGES_MIN, keptBytes / this.#pageSize)));
     this.#mask = slots - 1;
     this.#owners = new Uint32Array(slots);
     this.buffer = allocatePageBuffer(slots * this.#pageSize);

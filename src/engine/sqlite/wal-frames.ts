@@ -6,9 +6,8 @@ import { readUpTo } from './read-exactly.ts';
 const WAL_HEADER_BYTES = 32;
 export const FRAME_HEADER_BYTES = 24;
 
-/** Frames are read into memory at once up to this many bytes: room for 64 commits and more at every page size. */
+/** Frames are read at once up to this many bytes, which makes a payload of less than `BLOCK_PAYLOAD_BYTES_MAX`. */
 export const LOADED_BYTES_MAX = 4_000_000;
-const LOADED_BYTES_MIN = 1 << 18;
 
 type Salts = { readonly salt1: number; readonly salt2: number };
 
@@ -24,18 +23,16 @@ export class WalFrames {
   readonly #descriptor: number;
   readonly #frameBytes: number;
   readonly #header = Buffer.alloc(FRAME_HEADER_BYTES);
+  /** How many frames can be loaded at once. */
+  readonly loadedMax: number;
   #loaded: PageBuffer;
 
-  constructor(descriptor: number, pageSize: number) {
+  constructor(descriptor: number, pageSize: number, loadedBytesMax = LOADED_BYTES_MAX) {
     this.pageSize = pageSize;
     this.#descriptor = descriptor;
     this.#frameBytes = FRAME_HEADER_BYTES + pageSize;
-    this.#loaded = allocatePageBuffer(Math.max(LOADED_BYTES_MIN, this.#frameBytes));
-  }
-
-  /** How many frames can be loaded at once. */
-  get loadedMax(): number {
-    return Math.floor(LOADED_BYTES_MAX / this.#frameBytes);
+    this.loadedMax = Math.max(1, Math.floor(loadedBytesMax / this.#frameBytes));
+    this.#loaded = allocatePageBuffer(this.#frameBytes);
   }
 
   /** Where the images of {@link load} are. */

@@ -13,6 +13,7 @@ export class EngineFolder implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), 'speil-engine-'));
   readonly folder = join(this.root, 'shop');
   readonly #writers: DatabaseSync[] = [];
+  #paused: Promise<void> = Promise.resolve();
 
   async create(from?: string): Promise<void> {
     await createDatabase({ disk: systemDisk, random: systemRandom, folder: this.folder, from, segmentBytes: 1 << 20 });
@@ -24,10 +25,25 @@ export class EngineFolder implements Disposable {
       clock: systemClock,
       folder: this.folder,
       segmentBytes: 1 << 20,
-      pauseWrites: async () => ({ [Symbol.dispose]: () => {} }),
+      pauseWrites: async () => this.#pause(),
       detach: async () => this.closeWriters(),
+      attach: () => {},
       ...options,
     });
+  }
+
+  /** Resolves when writing is allowed; then it is until the next turn of the event loop. */
+  async mayWrite(): Promise<void> {
+    for (let seen: unknown = null; seen !== this.#paused; ) {
+      seen = this.#paused;
+      await this.#paused;
+    }
+  }
+
+  #pause(): Disposable {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#paused = promise;
+    return { [Symbol.dispose]: resolve };
   }
 
   /** A connection as clients' SQL has it. */

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { assertSameBytes, CapturedDatabase } from '../../../test/support/engine/captured-database.ts';
+import { openNodeFile } from '../../../test/support/engine/node-file.ts';
+import { databaseShape, runStep, SCHEMA, sqlStep } from '../../../test/support/engine/random-sql.ts';
+import { RedoFile } from './redo.ts';
+import { type FetchedPage, planRewind, type RewindPlan, rewind } from './rewind.ts';
+
+async function* pagesFrom(database: Buffer, { spans, pageSize }: RewindPlan): AsyncGenerator<FetchedPage> {
+  for (const { first, last } of spans)
+    for (let page = first; page <= last; page++) {
+      const image = database.subarray((page - 1) * pageSize, page * pageSize);
+      yield { page, image: image.length === 0 ? null : image };
+    }
+}
+
+async function redoInto(path: string, payloads: readonly Uint8Array[]): Promise<void> {
+  const file = openNodeFile(path);
+  const redo = new RedoFile(file, { cacheBytes: 0 });
+  for (const payload of payloads) await redo.apply(payload);
+  await redo.flush();
+  await file.close();
+}
+
+const steps = fc.array(fc.array(sqlStep, { minLength: 1, maxLength: 5 }), { maxLength: 8 });
+
+test('rewound by the pages of its divergent blocks, a database follows the other history', async () => {
+  await fc.assert(
+    fc.asyncProperty(databaseShape, steps, steps, steps, async (shape, common, mine, theirs) => {
+      using deposed = new CapturedDatabase(shape, SCHEMA);
+      await deposed.capture();
+      const run = async (database: CapturedDatabase, all: typeof steps extends fc.Arbitrary<infer T> ? T : never) => {
+        for (const some of all) {
+          for (const step of some) runStep(database.connections.slice(0, 1), { ...step, connection: 0 });
+          await database.take();
+        }
+        if ((database.connections[0] as DatabaseSync).isTransaction)
+          (database.connections[0] as DatabaseSync).exec('ROLLBACK');
+      };
+      await run(deposed, common);
+      using principal = new CapturedDatabase(shape, '', (path) => writeFileSync(path, deposed.asSqliteHasIt()));
+      await principal.capture();
+      const since = deposed.pieces.length;
+      await run(deposed, mine);
+      await run(principal, theirs);
+      const copy = deposed.file('copy.db');
+      writeFileSync(copy, deposed.asSqliteHasIt());
+      const plan = planRewind(deposed.pieces.slice(since).map(({ payload }) => payload));
+      if (plan !== null) {
+        const file = openNodeFile(copy);
+        await rewind(file, plan, pagesFrom(principal.asSqliteHasIt(), plan));
+        await file.close();
+      }
+      await redoInto(
+        copy,
+        principal.pieces.map(({ payload }) => payload),
+      );
+      assertSameBytes(readFileSync(copy), principal.asSqliteHasIt(), shape.pageSize, 'the rewound database');
+    }),
+    { numRuns: Number(process.env['SPEIL_RUNS'] ?? 20) },
+  );
+});
+
+test('pages in another order, of another size, or too few of them are refused', async () => {
+  using source = new CapturedDatabase();
+  const path = source.file('copy.db');
+  copyFileSync(source.path, path);
+  const file = openNodeFile(path);
+  const plan: RewindPlan = { pageSize: 512, pageCount: 9, spans: [{ first: 2, last: 3 }] };
+  const image = new Uint8Array(512);
+  async function* from(...pages: FetchedPage[]) {
+    yield* pages;
+  }
+  const refused = (message: RegExp) => ({ code: 'PAYLOAD_REFUSED', recovery: 'retry', message });
+  await assert.rejects(rewind(file, plan, from({ page: 3, image })), refused(/page 3 came in the place of 2/));
+  await assert.rejects(rewind(file, plan, from({ page: 2, image })), refused(/page 3 did not come/));
+  await assert.rejects(rewind(file, plan, from({ page: 2, image: image.subarray(1) })), refused(/511 bytes/));
+  const all = [2, 3, 4].map((page) => ({ page, image }));
+  await assert.rejects(rewind(file, plan, from(...all)), refused(/page 4 came in the place of undefined/));
+  await file.close();
+});
+
+test('no blocks, no plan', () => {
+  assert.equal(planRewind([]), null);
+});
