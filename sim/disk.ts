@@ -22,6 +22,7 @@ export class SimDisk implements Disk {
   #operationsLeft = Number.POSITIVE_INFINITY;
   #syncFailures = 0;
   #writeFailures = 0;
+  #readFailures = 0;
   #stopped = false;
 
   /** For all files together. */
@@ -55,6 +56,11 @@ export class SimDisk implements Disk {
     this.#writeFailures = count;
   }
 
+  /** So many of the next reads fail with `EIO`. */
+  failReads(count: number): void {
+    this.#readFailures = count;
+  }
+
   /** The process ended, the system did not: nothing is lost. */
   endProcess(): void {
     this.#life += 1;
@@ -76,6 +82,7 @@ export class SimDisk implements Disk {
     this.#operationsLeft = Number.POSITIVE_INFINITY;
     this.#syncFailures = 0;
     this.#writeFailures = 0;
+    this.#readFailures = 0;
   }
 
   /** Paths and what is in the files, as the system shows it. */
@@ -135,7 +142,7 @@ export class SimDisk implements Disk {
     return {
       read: async (into, position) => {
         await use();
-        return inode.read(into, position);
+        return this.#read(path, inode, into, position);
       },
       write: async (pieces, position) => {
         await use();
@@ -157,6 +164,12 @@ export class SimDisk implements Disk {
         open = false;
       },
     };
+  }
+
+  #read(path: string, inode: SimInode, into: Uint8Array, position: number): number {
+    if (this.#readFailures === 0) return inode.read(into, position);
+    this.#readFailures -= 1;
+    throw failure('EIO', 'read', path);
   }
 
   #write(path: string, inode: SimInode, bytes: Buffer, position: number): void {

@@ -1,24 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commit, draft, LINEAGE, lsnsOf, readAll } from '../../test/support/journal/drafts.ts';
+import { coded, commit, draft, LINEAGE, lsnsOf, readAll } from '../../test/support/journal/drafts.ts';
 import { create, open, reopened, SEGMENT_BYTES, segmentNames, simDisk } from '../../test/support/journal/open.ts';
 import { withDirectory } from '../../test/support/workload.ts';
-import { SpeilError } from '../core/error.ts';
 import { Lsn } from '../core/lsn.ts';
 import { systemDisk } from '../runtime/system-disk.ts';
 import { BLOCK_PAYLOAD_BYTES_MAX } from './block.ts';
 import { createJournal } from './create-journal.ts';
 import { openJournal } from './open-journal.ts';
 import { recordBytes } from './segment-format.ts';
-
-export const coded =
-  (code: string, pattern = /./) =>
-  (error: unknown) => {
-    assert.ok(error instanceof SpeilError, String(error));
-    assert.equal(error.code, code, error.message);
-    assert.match(error.message, pattern);
-    return true;
-  };
 
 test('on a real disk: what was hardened is there when it is opened again', async () => {
   using directory = withDirectory();

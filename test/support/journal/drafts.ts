@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+import { SpeilError } from '../../../src/core/error.ts';
 import { Lineage } from '../../../src/core/lineage.ts';
 import { Lsn } from '../../../src/core/lsn.ts';
 import { Term } from '../../../src/core/term.ts';
@@ -28,3 +30,13 @@ export async function commit(journal: Journal, count: number, payloadBytes = 40)
 export const lsnsOf = (blocks: readonly Block[]): readonly number[] => blocks.map(({ last }) => Number(last));
 
 export const readAll = (journal: Journal, from = 1): Promise<Block[]> => Array.fromAsync(journal.read(Lsn.of(from)));
+
+/** For `assert.rejects`. */
+export const coded =
+  (code: string, pattern = /./) =>
+  (error: unknown) => {
+    assert.ok(error instanceof SpeilError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, pattern);
+    return true;
+  };
