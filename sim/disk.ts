@@ -22,6 +22,7 @@ export class SimDisk implements Disk {
   #operationsLeft = Number.POSITIVE_INFINITY;
   #syncFailures = 0;
   #writeFailures = 0;
+  #readFailures = 0;
   #stopped = false;
 
   /** For all files together. */
@@ -55,6 +56,11 @@ export class SimDisk implements Disk {
     this.#writeFailures = count;
   }
 
+  /** So many of the next reads fail with `EIO`. */
+  failReads(count: number): void {
+    this.#readFailures = count;
+  }
+
   /** The process ended, the system did not: nothing is lost. */
   endProcess(): void {
     this.#life += 1;
@@ -76,6 +82,7 @@ export class SimDisk implements Disk {
     this.#operationsLeft = Number.POSITIVE_INFINITY;
     this.#syncFailures = 0;
     this.#writeFailures = 0;
+    this.#readFailures = 0;
   }
 
   /** Paths and what is in the files, as the system shows it. */
@@ -95,6 +102,13 @@ export class SimDisk implements Disk {
   /** Changes a file behind everyone's back. */
   damage(path: string, change: (content: Buffer) => void): void {
     this.#inode(path, 'open').damage(change);
+  }
+
+  /** Makes a file shorter behind everyone's back. */
+  shorten(path: string, length: number): void {
+    const inode = this.#inode(path, 'open');
+    inode.truncate(length);
+    inode.sync();
   }
 
   /** Takes a file away behind everyone's back. */
@@ -128,7 +142,7 @@ export class SimDisk implements Disk {
     return {
       read: async (into, position) => {
         await use();
-        return inode.read(into, position);
+        return this.#read(path, inode, into, position);
       },
       write: async (pieces, position) => {
         await use();
@@ -152,9 +166,15 @@ export class SimDisk implements Disk {
     };
   }
 
+  #read(path: string, inode: SimInode, into: Uint8Array, position: number): number {
+    if (this.#readFailures === 0) return inode.read(into, position);
+    this.#readFailures -= 1;
+    throw failure('EIO', 'read', path);
+  }
+
   #write(path: string, inode: SimInode, bytes: Buffer, position: number): void {
     const growth = Math.max(position + bytes.length - inode.length, 0);
-    const missing = Math.max(growth - this.#freeBytes(), 0);
+    const missing = growth === 0 ? 0 : Math.max(growth - Math.max(this.#freeBytes(), 0), 0);
     const fails = this.#writeFailures > 0;
     const taken = Math.max(bytes.length - missing, 0);
     const written = fails ? this.#random.integer(0, taken) : taken;

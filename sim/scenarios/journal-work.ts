@@ -310,7 +310,7 @@ export class JournalWork {
     try {
       await this.#journal[Symbol.asyncDispose]();
     } catch (error) {
-      must(this.#breaks, () => `closing failed without reason: ${String(error)}`);
+      must(this.#breaks || this.#disk.stopped, () => `closing failed without reason: ${String(error)}`);
     }
   }
 }

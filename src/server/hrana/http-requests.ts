@@ -51,6 +51,7 @@ export class HttpRequests {
   readonly #options: HttpRequestsOptions;
   readonly #budget = new BodyBudget(BODIES_BYTES_MAX);
   readonly #running = new Set<AbortController>();
+  #isClosed = false;
 
   constructor(options: HttpRequestsOptions) {
     this.#options = options;
@@ -63,17 +64,17 @@ export class HttpRequests {
     try {
       await this.#route(request, response, context, running);
     } catch (error) {
-      this.#fail(response, error);
+      await this.#fail(response, error);
     } finally {
       this.#running.delete(running);
     }
   }
 
-  #fail(response: ServerResponse, error: unknown): void {
+  async #fail(response: ServerResponse, error: unknown): Promise<void> {
     if (response.destroyed) return;
     if (!(error instanceof SpeilError)) this.#options.onDefect(error);
     if (response.headersSent) response.destroy();
-    else sendError(response, error);
+    else await sendError(response, error, this.#options.clock);
   }
 
   async #route(
@@ -82,6 +83,7 @@ export class HttpRequests {
     context: HranaContext,
     running: AbortController,
   ): Promise<void> {
+    if (this.#isClosed) throw STOPPING;
     const route = ROUTES.get(context.path);
     if (route === undefined) throw notFound(context.path);
     const method = route.endpoint === 'version' ? 'GET' : 'POST';
@@ -144,7 +146,9 @@ export class HttpRequests {
     }
   }
 
+  /** Cancels what is running, and refuses what comes. */
   close(): void {
+    this.#isClosed = true;
     for (const running of this.#running) running.abort(STOPPING);
   }
 }
