@@ -11,6 +11,13 @@ import type { StoreParts } from './store-parts.ts';
 /** Of what is removed; no name of a database. */
 const DROPPED = '.dropped-';
 
+/** The databases of a data folder, sorted. */
+export const databasesIn = (folder: string): readonly DatabaseName[] =>
+  readdirSync(folder)
+    .filter((name) => DatabaseName.is(name) && existsSync(join(folder, name, 'state.json')))
+    .map((name) => DatabaseName.of(name))
+    .toSorted();
+
 /** Opens the databases of a data folder, which the caller has locked. */
 export async function openDatabaseStore(parts: StoreParts): Promise<DatabaseStore> {
   for (const name of readdirSync(parts.folder).filter((name) => name.startsWith(DROPPED)))
@@ -27,10 +34,7 @@ class FolderStore implements DatabaseStore {
   }
 
   list(): readonly DatabaseName[] {
-    return readdirSync(this.#parts.folder)
-      .filter((name) => DatabaseName.is(name) && existsSync(join(this.#parts.folder, name, 'state.json')))
-      .map((name) => DatabaseName.of(name))
-      .toSorted();
+    return databasesIn(this.#parts.folder);
   }
 
   async open(name: DatabaseName): Promise<EngineDatabase> {

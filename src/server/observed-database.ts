@@ -95,17 +95,19 @@ class ObservedStream implements SqlStream {
     return this.#stream.describe(sql, options);
   }
 
+  /** A step takes from the end of the one before to its own: what a slow reader costs is part of it. */
   async *cursor(steps: readonly BatchStep[], options?: SqlRequestOptions): AsyncGenerator<CursorEntry> {
     const { clock } = this.#observer;
     let step = 0;
-    let beganMs = 0;
+    let beganMs = clock.monotonicMs();
     for await (const entry of this.#stream.cursor(steps, options)) {
-      if (entry.kind === 'step-begin') {
-        step = entry.step;
-        beganMs = clock.monotonicMs();
-      } else if (entry.kind === 'step-end') {
-        this.#observer.took(steps[step]?.statement.sql ?? '', clock.monotonicMs() - beganMs);
-      } else if (entry.kind !== 'row') this.#observer.failed();
+      if (entry.kind === 'step-begin') step = entry.step;
+      else if (entry.kind !== 'row') {
+        const nowMs = clock.monotonicMs();
+        if (entry.kind === 'step-end') this.#observer.took(steps[step]?.statement.sql ?? '', nowMs - beganMs);
+        else this.#observer.failed();
+        beganMs = nowMs;
+      }
       yield entry;
     }
   }

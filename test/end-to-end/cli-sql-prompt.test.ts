@@ -8,17 +8,17 @@ import { runCommandLine } from '../../src/cli/program.ts';
 import { readConfig } from '../../src/runtime/config.ts';
 import { openLineReader } from '../../src/runtime/line-reader.ts';
 import { systemClock } from '../../src/runtime/system-clock.ts';
-import { type ShellServer, startShell } from '../support/shell-server.ts';
+import { type SpeilServer, startServer } from '../../src/server.ts';
 import { eventually } from '../support/workload.ts';
 
 // Somebody types: real line editing, on streams in place of a terminal.
 
 const state = mkdtempSync(join(tmpdir(), 'speil-prompt-'));
-let server: ShellServer;
+let server: SpeilServer;
 
 before(async () => {
-  server = await startShell({ hrana: true });
-  await server.instance.create('shop');
+  server = await startServer({ data: join(state, 'data'), listen: { host: '127.0.0.1', port: 0 } });
+  await server.createDatabase('shop');
 });
 
 after(async () => {
@@ -103,6 +103,19 @@ test('what is typed is forgotten at Ctrl-C, and kept in a history that only its 
   await next.type(`${UP}${UP}${ENTER}`, /42/);
   next.keys(CTRL_D);
   assert.equal(await next.exit, 0);
+});
+
+test('Ctrl-C cancels what runs, and the prompt goes on', async () => {
+  const typist = new Typist();
+  const endless = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;';
+  await typist.type(`BEGIN; CREATE TABLE gone (x);${ENTER}SELECT 'begun';${ENTER}`, /begun/);
+  typist.keys(`${endless}${ENTER}`);
+  const running = async () => (await server.database('shop')).execute('SELECT 1');
+  await running();
+  await typist.type(CTRL_C, /Cancelled\. The transaction was rolled back\./);
+  await typist.type(`SELECT count(*) FROM sqlite_schema WHERE name = 'gone';${ENTER}`, /0/);
+  typist.keys(CTRL_D);
+  assert.equal(await typist.exit, 0);
 });
 
 test('a database that there is none of is said before anybody types', async () => {
