@@ -152,10 +152,12 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
   }
 
   #acquire(stream: ClientStream, job: Job, needs: ProgramNeeds): void {
+    const { place } = stream;
     const holder: TicketHolder = {
       granted: () => {
         stream.ticket = holder;
-        this.#place(stream, job, needs);
+        if (stream.place === place) this.#place(stream, job, needs);
+        else job.reject(streamExpired());
       },
       refuse: (error) => job.reject(error),
     };

@@ -154,6 +154,22 @@ test('a statement that ends its process is not carried out for ever', async (t) 
   assert.deepEqual(await rows(streams.openStream('read'), 'select count(*) from t'), [[1_000n]]);
 });
 
+test('a transaction whose process ended while it waited to write is not carried on without it', async (t) => {
+  const { streams, file } = serve(t, { schema });
+  const [holder, stream] = [streams.openStream('write'), streams.openStream('write')];
+  await run(holder, 'begin immediate');
+  await run(stream, 'begin');
+  await run(stream, 'select count(*) from t');
+  const waiting = assert.rejects(run(stream, 'delete from t'), { code: 'STREAM_EXPIRED' });
+  await until(() => streams.counts().waitingWrites === 1, 'it waits');
+  const processes = streams.counts().processes;
+  for (const line of children()) if (line.includes('"pool"')) process.kill(Number.parseInt(line, 10), 'SIGKILL');
+  await until(() => streams.counts().processes < processes, 'the process ends');
+  await run(holder, 'commit');
+  await waiting;
+  assert.equal(file.value('select count(*) from t'), 1_000);
+});
+
 test('no process is left when the database is closed, and nothing is answered any more', async (t) => {
   const { streams } = serve(t, { schema });
   const [stream, waiting] = [streams.openStream('write'), streams.openStream('write')];
