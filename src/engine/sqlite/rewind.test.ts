@@ -6,6 +6,8 @@ import fc from 'fast-check';
 import { assertSameBytes, CapturedDatabase } from '../../../test/support/engine/captured-database.ts';
 import { databaseShape, runStep, SCHEMA, sqlStep } from '../../../test/support/engine/random-sql.ts';
 import { systemDisk } from '../../runtime/system-disk.ts';
+import { allocatePageBuffer } from './page-buffer.ts';
+import { PageChangesWriter } from './page-changes.ts';
 import { RedoFile } from './redo.ts';
 import { type FetchedPage, planRewind, type RewindPlan, rewind } from './rewind.ts';
 
@@ -81,6 +83,27 @@ test('pages in another order, of another size, or too few of them are refused', 
   const all = [2, 3, 4].map((page) => ({ page, image }));
   await assert.rejects(rewind(file, plan, from(...all)), refused(/page 4 came in the place of undefined/));
   await file.close();
+});
+
+function payload(pageSize: number, before: number, after: number, pages: readonly number[]): Uint8Array {
+  const writer = new PageChangesWriter();
+  writer.begin({ pageSize, before, after });
+  for (const page of pages) writer.add(page, allocatePageBuffer(pageSize), 0, Uint32Array.of(0, 1), 1);
+  return writer.finish();
+}
+
+test('the plan: what was changed or dropped of the common state, each page once', () => {
+  const divergent = [payload(512, 10, 10, [2, 9]), payload(512, 10, 8, [3]), payload(512, 8, 12, [2, 9, 11])];
+  const spans = [
+    { first: 2, last: 3 },
+    { first: 9, last: 10 },
+  ];
+  assert.deepEqual(planRewind(divergent), { pageSize: 512, pageCount: 10, spans });
+  assert.deepEqual(planRewind([payload(512, 3, 9, [1, 5])])?.spans, [{ first: 1, last: 1 }]);
+});
+
+test('another page size: no plan', () => {
+  assert.equal(planRewind([payload(512, 3, 3, [1]), payload(1024, 0, 2, [1])]), null);
 });
 
 test('no blocks, no plan', () => {
