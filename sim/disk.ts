@@ -22,6 +22,7 @@ export class SimDisk implements Disk {
   #operationsLeft = Number.POSITIVE_INFINITY;
   #syncFailures = 0;
   #writeFailures = 0;
+  #writeFailureCode: 'EIO' | 'ENOSPC' = 'EIO';
   #readFailures = 0;
   #stopped = false;
 
@@ -51,9 +52,10 @@ export class SimDisk implements Disk {
     this.#syncFailures = count;
   }
 
-  /** So many of the next writes fail with `EIO`, in the middle. */
-  failWrites(count: number): void {
+  /** So many of the next writes fail, in the middle. */
+  failWrites(count: number, code: 'EIO' | 'ENOSPC' = 'EIO'): void {
     this.#writeFailures = count;
+    this.#writeFailureCode = code;
   }
 
   /** So many of the next reads fail with `EIO`. */
@@ -181,7 +183,7 @@ export class SimDisk implements Disk {
     if (written > 0) inode.write(bytes.subarray(0, written), position);
     if (fails) {
       this.#writeFailures -= 1;
-      throw failure('EIO', 'write', path);
+      throw failure(this.#writeFailureCode, 'write', path);
     }
     if (missing > 0) throw failure('ENOSPC', 'write', path);
   }

@@ -7,6 +7,7 @@ import { Lsn } from '../core/lsn.ts';
 import { systemDisk } from '../runtime/system-disk.ts';
 import { BLOCK_PAYLOAD_BYTES_MAX } from './block.ts';
 import { createJournal } from './create-journal.ts';
+import { checkJournal } from './inspect-journal.ts';
 import { openJournal } from './open-journal.ts';
 import { recordBytes } from './segment-format.ts';
 
@@ -131,6 +132,19 @@ test('a full disk refuses, loses nothing and heals', async () => {
   await commit(journal, 3, 300);
   const again = await reopened(disk, journal);
   assert.equal(again.hardened.lsn, appended.lsn + 3n);
+});
+
+test('a write that ended in the middle leaves nothing behind', async () => {
+  const disk = simDisk();
+  const journal = await create(disk);
+  await commit(journal, 2);
+  disk.failWrites(1, 'ENOSPC');
+  await assert.rejects(journal.append(draft(3, 3, { payload: Buffer.alloc(2000, 1) })), coded('DISK_FULL'));
+  assert.equal(journal.appended.lsn, 2n);
+  await commit(journal, 1, 10);
+  await journal[Symbol.asyncDispose]();
+  const { findings } = await checkJournal({ disk, folder: 'data/journal' });
+  assert.deepEqual(findings, []);
 });
 
 test('on a full disk holders, trimming and cutting work: they are what makes room', async () => {

@@ -4,8 +4,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { RedoFile } from '../../src/engine/sqlite/redo.ts';
+import { systemDisk } from '../../src/runtime/system-disk.ts';
 import { assertSameBytes, CapturedDatabase, sumOf } from '../support/engine/captured-database.ts';
-import { openNodeFile } from '../support/engine/node-file.ts';
 import { databaseShape, runStep, SCHEMA, sqlStep } from '../support/engine/random-sql.ts';
 
 const step = fc.oneof(
@@ -23,7 +23,7 @@ test('after every block the redone copy is the database, byte for byte', async (
       const copy = source.file('copy.db');
       copyFileSync(source.path, copy);
       await source.capture(limits);
-      const file = openNodeFile(copy);
+      const file = await systemDisk.open(copy, 'write');
       const redo = new RedoFile(file, { databaseChecksum: await sumOf(copy), cacheBytes: 0 });
       for (const step of [...steps, 'compare' as const]) {
         if (step === 'compare') {

@@ -5,8 +5,9 @@ import fc from 'fast-check';
 import type { DiskFile } from '../../src/core/disk.ts';
 import { copyDatabaseFile } from '../../src/engine/sqlite/copy.ts';
 import { RedoFile } from '../../src/engine/sqlite/redo.ts';
+import { systemDisk } from '../../src/runtime/system-disk.ts';
+import { alteredFile } from '../support/engine/altered-file.ts';
 import { assertSameBytes, CapturedDatabase, sumOf } from '../support/engine/captured-database.ts';
-import { openNodeFile } from '../support/engine/node-file.ts';
 import { databaseShape, noise, runStep, SCHEMA, type SqlStep, sqlStep } from '../support/engine/random-sql.ts';
 
 const RUNS = Number(process.env['SPEIL_RUNS'] ?? 30);
@@ -17,7 +18,7 @@ const manySteps = fc.array(fc.array(sqlStep, { minLength: 1, maxLength: 6 }), { 
 
 /** Redoes what was captured after the first `from` pieces. */
 async function redoInto(path: string, source: CapturedDatabase, from: number): Promise<void> {
-  const file = openNodeFile(path);
+  const file = await systemDisk.open(path, 'write');
   const redo = new RedoFile(file, { cacheBytes: 0 });
   for (const { payload, continued } of source.pieces.slice(from)) await redo.apply(payload, { continued });
   await redo.flush();
@@ -57,15 +58,13 @@ test('redo converges from any mixture of old and new sectors', async () => {
 });
 
 /** Work that goes on before each write of a copy. */
-function whileWriting(file: DiskFile, work: () => Promise<void>): DiskFile {
-  return {
-    ...file,
+const whileWriting = (file: DiskFile, work: () => Promise<void>): DiskFile =>
+  alteredFile(file, {
     write: async (pieces, position) => {
       await work();
       await file.write(pieces, position);
     },
-  };
-}
+  });
 
 type Step = readonly SqlStep[] | 'PASSIVE' | 'RESTART' | 'TRUNCATE';
 
@@ -93,7 +92,7 @@ test('a fuzzy copy, with the journal since the checkpoint before it began, is th
       const first = checkpointed;
       const left = [...during];
       const copy = source.file('copy.db');
-      const target = openNodeFile(copy, 'w+');
+      const target = await systemDisk.open(copy, 'create');
       const descriptor = openSync(source.path, 'r');
       await copyDatabaseFile(
         descriptor,
@@ -121,7 +120,7 @@ test('a copy tells how far it is and can be stopped', async () => {
   const length = readFileSync(source.path).length;
   const path = source.file('copy.db');
   copyFileSync(source.path, path);
-  const target = openNodeFile(path);
+  const target = await systemDisk.open(path, 'write');
   const descriptor = openSync(source.path, 'r');
   const seen: number[][] = [];
   const stopping = new AbortController();

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import { lockPageOf } from '../../src/engine/sqlite/database-header.ts';
 import { sumDatabaseFile } from '../../src/engine/sqlite/file-checksum.ts';
 import { RedoFile } from '../../src/engine/sqlite/redo.ts';
+import { systemDisk } from '../../src/runtime/system-disk.ts';
 import { CapturedDatabase, sumOf } from '../support/engine/captured-database.ts';
-import { openNodeFile } from '../support/engine/node-file.ts';
 import { noise } from '../support/engine/random-sql.ts';
 
 /** To sum up a gigabyte once is enough. */
@@ -49,7 +49,7 @@ for (const pageSize of [512, 4096, 65536]) {
     const copy = source.file('copy.db');
     nearlyOneGigabyte(pageSize, copy);
     await source.capture({ databaseChecksum: await sumOfStart(copy, pageSize) });
-    const file = openNodeFile(copy);
+    const file = await systemDisk.open(copy, 'write');
     const redo = new RedoFile(file);
     const follow = async (sql: string): Promise<number> => {
       source.connections[0]?.exec(sql);
@@ -82,7 +82,7 @@ for (const pageSize of [512, 4096, 65536]) {
 
 /** Of the first pages: the others are zeros and count nothing. */
 async function sumOfStart(path: string, pageSize: number): Promise<bigint> {
-  const file = openNodeFile(path, 'r');
+  const file = await systemDisk.open(path, 'read');
   const sum = await sumDatabaseFile(file, { pageSize, pageCount: 10 });
   await file.close();
   return sum;

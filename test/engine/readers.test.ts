@@ -6,8 +6,8 @@ import { test } from 'node:test';
 import { RedoFile, type WriteGate } from '../../src/engine/sqlite/redo.ts';
 import { SqliteWriteGate } from '../../src/engine/sqlite/write-gate.ts';
 import { systemClock } from '../../src/runtime/system-clock.ts';
+import { systemDisk } from '../../src/runtime/system-disk.ts';
 import { CapturedDatabase } from '../support/engine/captured-database.ts';
-import { openNodeFile } from '../support/engine/node-file.ts';
 import type { Seen } from '../support/engine/reader-child.ts';
 
 const SCRIPT = new URL('../support/engine/reader-child.ts', import.meta.url).pathname;
@@ -49,7 +49,7 @@ async function withReadMirror(gated: boolean, run: (run: Run) => Promise<void>):
   const capture = await source.capture();
   const copy = source.file('mirror.db');
   copyFileSync(source.path, copy);
-  const file = openNodeFile(copy);
+  const file = await systemDisk.open(copy, 'write');
   const gates: WriteGate[] = [];
   const gate = { enter: async () => gates[0]?.enter(), leave: async () => gates[0]?.leave() };
   const redo = new RedoFile(file, { asReadMirror: true, gate });

@@ -3,8 +3,8 @@ import { copyFileSync, readFileSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { assertSameBytes, CapturedDatabase, sumOf } from '../../../test/support/engine/captured-database.ts';
-import { openNodeFile } from '../../../test/support/engine/node-file.ts';
 import { BLOCK_PAYLOAD_BYTES_MAX } from '../../journal/block.ts';
+import { systemDisk } from '../../runtime/system-disk.ts';
 import { Capture } from './capture.ts';
 import { RedoFile } from './redo.ts';
 
@@ -14,7 +14,7 @@ const first = (source: CapturedDatabase): DatabaseSync => source.connections[0] 
 
 /** Everything captured, redone in a copy, is what SQLite has. */
 async function assertRedone(source: CapturedDatabase, copy: string): Promise<void> {
-  const file = openNodeFile(copy);
+  const file = await systemDisk.open(copy, 'write');
   const redo = new RedoFile(file);
   for (const { payload, continued } of source.pieces) await redo.apply(payload, { continued });
   await redo.flush();

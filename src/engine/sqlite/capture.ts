@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync } from 'node:fs';
 import { SpeilError } from '../../core/error.ts';
 import { BLOCK_PAYLOAD_BYTES_MAX } from '../../journal/block.ts';
 import { ChangeCollector } from './change-collector.ts';
-import { changedPages, UNWRITTEN } from './changed-pages.ts';
+import { changedPages } from './changed-pages.ts';
 import { DatabaseChecksum } from './database-checksum.ts';
 import { DATABASE_HEADER_BYTES, type DatabaseHeader, parseDatabaseHeader } from './database-header.ts';
 import { nextTurn } from './next-turn.ts';
@@ -35,7 +35,7 @@ export type CapturedPiece = {
 const DROPPED_PAGES_MAX = 1024;
 
 /** Pages or frame headers that are looked at before everything else that waits has its turn: about a millisecond. */
-const LOOKS_PER_TURN = 500;
+const LOOKS_PER_TURN = 200;
 
 export type CaptureOptions = {
   /** Of the database as it is when it is opened. */
@@ -181,9 +181,7 @@ export class Capture implements Disposable {
 
   /** The WAL begins anew. Right only if nothing was committed between what is captured and what it begins with. */
   #restart(header: WalIndexHeader): void {
-    let commits = 0;
-    for (let frame = 1; frame <= header.frames; frame++)
-      if (this.#frames.readHeader(frame, header).commit !== 0) commits++;
+    const commits = this.#frames.countCommits(header.frames, header);
     if ((header.changes - commits - this.#changes) | 0)
       throw missed('it was emptied after commits that were not captured yet');
     const { salt1, salt2 } = header;
@@ -214,7 +212,7 @@ export class Capture implements Disposable {
   }
 
   #collectLoaded(page: number, frame: number, first: number): void {
-    if (frame === UNWRITTEN) {
+    if (frame === 0) {
       this.#collector.addUnwritten(page);
       return;
     }
@@ -248,7 +246,7 @@ export class Capture implements Disposable {
         collector.goOn(counts);
       }
       const frame = newest.get(page);
-      if (frame === UNWRITTEN) collector.addUnwritten(page);
+      if (frame === 0) collector.addUnwritten(page);
       else {
         this.#frames.readImage(frame, image, 0);
         collector.add(page, image, 0);
@@ -281,9 +279,7 @@ export class Capture implements Disposable {
 
   #advance(group: Group, checksum: DatabaseChecksum, header: WalIndexHeader): void {
     const { newest, last, counts } = group;
-    newest.forEach((page, frame) => {
-      if (frame !== UNWRITTEN) this.#map.set(page, frame);
-    });
+    this.#map.absorb(newest);
     this.#checksum = checksum.value;
     this.#pageCount = counts.after;
     this.#changes = last === header.frames ? header.changes : (this.#changes + group.commits) >>> 0;

@@ -52,7 +52,10 @@ export class Checkpointer {
   #backfilled: HardenedMark;
   /** Everything up to here is in the database file for certain. */
   #durable: HardenedMark;
+  /** Payload bytes since the file was made durable, or that was last tried. */
   #redoBytes = 0;
+  /** Frames of the WAL below which it is not worth trying again, since readers were in the way of its restart. */
+  #restartTried = 0;
   #work: Promise<void> | null = null;
   #isClosed = false;
 
@@ -104,7 +107,9 @@ export class Checkpointer {
   }
 
   #isDue({ frames }: WalPosition): boolean {
-    return frames * this.#parts.pageBytes() >= this.#parts.walBytes || this.#redoBytes >= this.#parts.redoBytes;
+    if (frames < this.#restartTried) this.#restartTried = 0;
+    const grown = (frames - this.#restartTried) * this.#parts.pageBytes();
+    return grown >= this.#parts.walBytes || this.#redoBytes >= this.#parts.redoBytes;
   }
 
   async #run(): Promise<void> {
@@ -139,6 +144,7 @@ export class Checkpointer {
     using pause = await pauseWrites().catch(() => null);
     if (pause === null) return 0;
     const pausedAtMs = clock.monotonicMs();
+    this.#restartTried = gate.position().frames;
     const position = gate.position();
     await gate.settle(position);
     this.#noteBackfilled(await keeper.restart(), position);
@@ -160,11 +166,11 @@ export class Checkpointer {
   async #makeDurable(): Promise<void> {
     const { databaseFile, disk, folder, identity, journal } = this.#parts;
     const mark = this.#backfilled;
+    this.#redoBytes = 0;
     if (mark.lsn === this.#durable.lsn) return;
     await syncOrStop(databaseFile);
     await writeState(disk, folder, { ...identity, checkpoint: mark.lsn, checksum: mark.checksum, stopped: null });
     this.#durable = mark;
-    this.#redoBytes = 0;
     await journal.hold(CHECKPOINT_HOLDER, mark.lsn);
     await journal.trim();
   }

@@ -37,6 +37,10 @@ function scattered(value: number): number {
 export class DatabaseChecksum {
   #low: number;
   #high: number;
+  /** The page whose keys are at hand. */
+  #page = 0;
+  #keyLow = 0;
+  #keyHigh = 0;
 
   constructor(value = 0n) {
     this.#low = Number(BigInt.asIntN(32, value));
@@ -70,9 +74,16 @@ export class DatabaseChecksum {
     } else this.#sum(page, words, at, from, to, sign);
   }
 
+  #turnTo(page: number): void {
+    this.#page = page;
+    this.#keyLow = scattered(page) | 1;
+    this.#keyHigh = scattered(page ^ 0x5bd1e995) | 1;
+  }
+
   #sum(page: number, words: Int32Array, at: number, from: number, to: number, sign: 1 | -1): void {
-    let keyLow = (scattered(page) | 1) + Math.imul(from, STEP_LOW);
-    let keyHigh = (scattered(page ^ 0x5bd1e995) | 1) + Math.imul(from, STEP_HIGH);
+    if (page !== this.#page) this.#turnTo(page);
+    let keyLow = this.#keyLow + Math.imul(from, STEP_LOW);
+    let keyHigh = this.#keyHigh + Math.imul(from, STEP_HIGH);
     let low = 0;
     let high = 0;
     for (let n = at + from; n < at + to; n++) {

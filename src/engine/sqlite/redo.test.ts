@@ -3,9 +3,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openNodeFile } from '../../../test/support/engine/node-file.ts';
+import { alteredFile } from '../../../test/support/engine/altered-file.ts';
 import { noise } from '../../../test/support/engine/random-sql.ts';
-import type { DiskFile } from '../../core/disk.ts';
+import { systemDisk } from '../../runtime/system-disk.ts';
 import { allocatePageBuffer } from './page-buffer.ts';
 import { PageChangesWriter } from './page-changes.ts';
 import { RedoFile, type RedoOptions } from './redo.ts';
@@ -39,10 +39,9 @@ async function withFile(
   const folder = mkdtempSync(join(tmpdir(), 'speil-redo-'));
   const path = join(folder, 'file');
   writeFileSync(path, content);
-  const file = openNodeFile(path);
+  const file = await systemDisk.open(path, 'write');
   const calls: string[] = [];
-  const watched: DiskFile = {
-    ...file,
+  const watched = alteredFile(file, {
     write: async (pieces, position) => {
       calls.push(`write ${pieces.length} at ${position / PAGE}`);
       await file.write(pieces, position);
@@ -51,7 +50,7 @@ async function withFile(
       calls.push(`truncate ${length / PAGE}`);
       await file.truncate(length);
     },
-  };
+  });
   await run({ redo: new RedoFile(watched, options), calls, content: () => readFileSync(path) });
   await file.close();
   rmSync(folder, { recursive: true });
@@ -142,7 +141,9 @@ test('the cache is bounded: more pages than it has room for are written on the w
 
 test('a failure of the disk is final', async () => {
   await withFile(filled(1, 2), {}, async ({ content }) => {
-    const broken = { ...openNodeFile('/dev/null'), read: () => Promise.reject(new Error('EIO')) };
+    const broken = alteredFile(await systemDisk.open('/dev/null', 'write'), {
+      read: () => Promise.reject(new Error('EIO')),
+    });
     const redo = new RedoFile(broken);
     await assert.rejects(redo.apply(payload(2, 2, [{ page: 1, byte: 3, at: 1 }])), /EIO/);
     await assert.rejects(redo.flush(), /EIO/);

@@ -4,8 +4,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { assertSameBytes, CapturedDatabase } from '../../../test/support/engine/captured-database.ts';
-import { openNodeFile } from '../../../test/support/engine/node-file.ts';
 import { databaseShape, runStep, SCHEMA, sqlStep } from '../../../test/support/engine/random-sql.ts';
+import { systemDisk } from '../../runtime/system-disk.ts';
 import { RedoFile } from './redo.ts';
 import { type FetchedPage, planRewind, type RewindPlan, rewind } from './rewind.ts';
 
@@ -18,7 +18,7 @@ async function* pagesFrom(database: Buffer, { spans, pageSize }: RewindPlan): As
 }
 
 async function redoInto(path: string, payloads: readonly Uint8Array[]): Promise<void> {
-  const file = openNodeFile(path);
+  const file = await systemDisk.open(path, 'write');
   const redo = new RedoFile(file, { cacheBytes: 0 });
   for (const payload of payloads) await redo.apply(payload);
   await redo.flush();
@@ -50,7 +50,7 @@ test('rewound by the pages of its divergent blocks, a database follows the other
       writeFileSync(copy, deposed.asSqliteHasIt());
       const plan = planRewind(deposed.pieces.slice(since).map(({ payload }) => payload));
       if (plan !== null) {
-        const file = openNodeFile(copy);
+        const file = await systemDisk.open(copy, 'write');
         await rewind(file, plan, pagesFrom(principal.asSqliteHasIt(), plan));
         await file.close();
       }
@@ -68,7 +68,7 @@ test('pages in another order, of another size, or too few of them are refused', 
   using source = new CapturedDatabase();
   const path = source.file('copy.db');
   copyFileSync(source.path, path);
-  const file = openNodeFile(path);
+  const file = await systemDisk.open(path, 'write');
   const plan: RewindPlan = { pageSize: 512, pageCount: 9, spans: [{ first: 2, last: 3 }] };
   const image = new Uint8Array(512);
   async function* from(...pages: FetchedPage[]) {

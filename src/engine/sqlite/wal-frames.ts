@@ -62,6 +62,17 @@ export class WalFrames {
     return index * this.#frameBytes + FRAME_HEADER_BYTES;
   }
 
+  /** How many of the first `frames` frames end a commit. What was loaded is gone. */
+  countCommits(frames: number, salts: Salts): number {
+    let commits = 0;
+    for (let first = 1; first <= frames; first += this.loadedMax) {
+      const count = Math.min(this.loadedMax, frames - first + 1);
+      this.load(first, count, salts);
+      for (let index = 0; index < count; index++) if (this.commitOf(index) !== 0) commits++;
+    }
+    return commits;
+  }
+
   readHeader(frame: number, salts: Salts): FrameHeader {
     this.#read(this.#header, 0, FRAME_HEADER_BYTES, this.#positionOf(frame));
     requireSalts(this.#header, 0, frame, salts);

@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Capture, type CapturedPiece, type CaptureOptions } from '../../../src/engine/sqlite/capture.ts';
-import { parseDatabaseHeader } from '../../../src/engine/sqlite/database-header.ts';
-import { sumDatabaseFile } from '../../../src/engine/sqlite/file-checksum.ts';
-import { openNodeFile } from './node-file.ts';
+import { checksumOfFile } from '../../../src/engine/sqlite/file-checksum.ts';
+import { systemDisk } from '../../../src/runtime/system-disk.ts';
 
 export type DatabaseShape = {
   readonly pageSize: number;
@@ -21,10 +20,8 @@ export type CaptureLimits = Partial<CaptureOptions>;
 
 /** The checksum of a database file as the engine reckons it. */
 export async function sumOf(path: string): Promise<bigint> {
-  const file = openNodeFile(path, 'r');
-  const head = Buffer.alloc(100);
-  await file.read(head, 0);
-  const sum = await sumDatabaseFile(file, parseDatabaseHeader(head, await file.length()));
+  const file = await systemDisk.open(path, 'read');
+  const sum = await checksumOfFile(file);
   await file.close();
   return sum;
 }
