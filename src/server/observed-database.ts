@@ -10,7 +10,7 @@ import type {
   StatementError,
   StepOutcome,
 } from './sql.ts';
-import { withoutValues } from './statement-text.ts';
+import { withoutValues } from './sql-text.ts';
 
 export type Observation = {
   readonly metrics: Pick<ServerMetrics, 'tallyOf'>;
@@ -30,6 +30,11 @@ export function observeDatabase(database: SqlDatabase, observation: Observation)
     openStream: (access) => new ObservedStream(database.openStream(access), observer),
   };
 }
+
+/** As much of a statement as shows which one it is. */
+const SHOWN_CHARACTERS = 2_000;
+
+const shownSql = (sql: string): string => withoutValues(sql.slice(0, SHOWN_CHARACTERS)).replace(/\s+/g, ' ').trim();
 
 class StatementObserver {
   readonly #database: string;
@@ -51,7 +56,7 @@ class StatementObserver {
     if (durationMs < this.#slowMs) return;
     this.#tally.slowStatements += 1;
     this.#log.warn(
-      { database: this.#database, ms: Math.round(durationMs), sql: withoutValues(sql) },
+      { database: this.#database, ms: Math.round(durationMs), sql: shownSql(sql) },
       'a statement took long',
     );
   }
