@@ -34,7 +34,7 @@ export function testedGuarantees(files: readonly ProjectFile[]): Findings {
 /** From the line that begins with the guarantee's name to the line that begins with another's. */
 function sectionOf(page: string, name: string): string {
   const lines = page.split('\n');
-  const begins = (line: string) => /^[\s#*|>-]*([TC]\d)\b/.exec(line)?.[1];
+  const begins = (line: string) => /^[\s#*|>-]*([TCD]\d)\b/.exec(line)?.[1];
   let current: string | undefined;
   return lines
     .filter((line) => {
