@@ -42,7 +42,7 @@ export class SimInode {
   }
 
   sync(): void {
-    this.#durable = Buffer.from(this.#shown);
+    for (const change of this.#pending) this.#durable = applied(this.#durable, change);
     this.#pending = [];
   }
 

@@ -22,6 +22,8 @@ export class SimDisk implements Disk {
   #operationsLeft = Number.POSITIVE_INFINITY;
   #syncFailures = 0;
   #writeFailures = 0;
+  #writeFailureCode: 'EIO' | 'ENOSPC' = 'EIO';
+  #readFailures = 0;
   #stopped = false;
 
   /** For all files together. */
@@ -50,9 +52,15 @@ export class SimDisk implements Disk {
     this.#syncFailures = count;
   }
 
-  /** So many of the next writes fail with `EIO`, in the middle. */
-  failWrites(count: number): void {
+  /** So many of the next writes fail, in the middle. */
+  failWrites(count: number, code: 'EIO' | 'ENOSPC' = 'EIO'): void {
     this.#writeFailures = count;
+    this.#writeFailureCode = code;
+  }
+
+  /** So many of the next reads fail with `EIO`. */
+  failReads(count: number): void {
+    this.#readFailures = count;
   }
 
   /** The process ended, the system did not: nothing is lost. */
@@ -76,6 +84,7 @@ export class SimDisk implements Disk {
     this.#operationsLeft = Number.POSITIVE_INFINITY;
     this.#syncFailures = 0;
     this.#writeFailures = 0;
+    this.#readFailures = 0;
   }
 
   /** Paths and what is in the files, as the system shows it. */
@@ -95,6 +104,13 @@ export class SimDisk implements Disk {
   /** Changes a file behind everyone's back. */
   damage(path: string, change: (content: Buffer) => void): void {
     this.#inode(path, 'open').damage(change);
+  }
+
+  /** Makes a file shorter behind everyone's back. */
+  shorten(path: string, length: number): void {
+    const inode = this.#inode(path, 'open');
+    inode.truncate(length);
+    inode.sync();
   }
 
   /** Takes a file away behind everyone's back. */
@@ -128,7 +144,7 @@ export class SimDisk implements Disk {
     return {
       read: async (into, position) => {
         await use();
-        return inode.read(into, position);
+        return this.#read(path, inode, into, position);
       },
       write: async (pieces, position) => {
         await use();
@@ -152,16 +168,22 @@ export class SimDisk implements Disk {
     };
   }
 
+  #read(path: string, inode: SimInode, into: Uint8Array, position: number): number {
+    if (this.#readFailures === 0) return inode.read(into, position);
+    this.#readFailures -= 1;
+    throw failure('EIO', 'read', path);
+  }
+
   #write(path: string, inode: SimInode, bytes: Buffer, position: number): void {
     const growth = Math.max(position + bytes.length - inode.length, 0);
-    const missing = Math.max(growth - this.#freeBytes(), 0);
+    const missing = growth === 0 ? 0 : Math.max(growth - Math.max(this.#freeBytes(), 0), 0);
     const fails = this.#writeFailures > 0;
     const taken = Math.max(bytes.length - missing, 0);
     const written = fails ? this.#random.integer(0, taken) : taken;
     if (written > 0) inode.write(bytes.subarray(0, written), position);
     if (fails) {
       this.#writeFailures -= 1;
-      throw failure('EIO', 'write', path);
+      throw failure(this.#writeFailureCode, 'write', path);
     }
     if (missing > 0) throw failure('ENOSPC', 'write', path);
   }

@@ -31,6 +31,7 @@ export class JournalModel {
   readonly lineage: Lineage;
   /** Given to `append`, in order; those after {@link hardened} may be lost by a crash. */
   #blocks: Block[] = [];
+  readonly #hardenedBefore: Lsn[] = [];
   /** What `harden` answered last: must never be lost. */
   hardened: Lsn = Lsn.zero;
   /** What `hold` acknowledged. */
@@ -61,17 +62,26 @@ export class JournalModel {
     return { ...draft, lineage: this.lineage, previousHash, hash };
   }
 
-  add(block: Block): void {
+  /** A block that is given now; what the journal says to be hardened at this moment it also writes with the block. */
+  add(block: Block, hardened: Lsn): void {
     this.#blocks.push(block);
+    this.#hardenedBefore.push(hardened);
   }
 
   removeLast(): void {
     this.#blocks.pop();
+    this.#hardenedBefore.pop();
+  }
+
+  /** What the records testify to be hardened even when one of them is damaged, and nothing else testifies. */
+  get testified(): Lsn {
+    return this.#hardenedBefore.at(-2) ?? Lsn.zero;
   }
 
   /** Nothing after the commit is expected any more. */
   cut(lsn: Lsn): void {
     this.#blocks = this.#blocks.filter(({ last }) => last <= lsn);
+    this.#hardenedBefore.length = this.#blocks.length;
     if (this.hardened > lsn) this.hardened = lsn;
     for (const [holder, held] of this.holders) if (held > lsn) this.holders.set(holder, lsn);
   }

@@ -155,7 +155,7 @@ export class JournalWork {
 
   async #append(draft: BlockDraft): Promise<boolean> {
     const expected = this.#model.next(draft);
-    this.#model.add(expected);
+    this.#model.add(expected, this.#journal.hardened.lsn);
     const block = await this.#attempt(() => this.#journal.append(draft));
     if (block === 'full') {
       this.#model.removeLast();
@@ -310,7 +310,7 @@ export class JournalWork {
     try {
       await this.#journal[Symbol.asyncDispose]();
     } catch (error) {
-      must(this.#breaks, () => `closing failed without reason: ${String(error)}`);
+      must(this.#breaks || this.#disk.stopped, () => `closing failed without reason: ${String(error)}`);
     }
   }
 }

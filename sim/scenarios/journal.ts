@@ -113,8 +113,9 @@ class JournalLife {
   }
 
   async #end(work: JournalWork): Promise<'close' | 'kill' | 'crash'> {
-    const ending = this.#disk.stopped ? 'crash' : this.#random.pick(['close', 'kill', 'crash'] as const);
-    if (ending === 'close') await work.close();
+    const planned = this.#random.pick(['close', 'kill', 'crash'] as const);
+    if (planned === 'close') await work.close();
+    const ending = this.#disk.stopped ? 'crash' : planned;
     if (ending === 'crash') this.#disk.restart();
     else this.#disk.endProcess();
     this.counts[ending === 'close' ? 'closings' : ending === 'kill' ? 'kills' : 'crashes'] += 1;

@@ -4,6 +4,7 @@ import { backupCommand } from './commands/backup.ts';
 import { centerCommand } from './commands/center.ts';
 import { clientCommand } from './commands/client.ts';
 import { databaseCommand } from './commands/database.ts';
+import { journalCommand } from './commands/journal.ts';
 import { keysCommand } from './commands/keys.ts';
 import { mirrorCommand } from './commands/mirror.ts';
 import { restoreCommand } from './commands/restore.ts';
@@ -60,6 +61,7 @@ function buildProgram(shell: Shell): Command {
     sqlCommand,
     backupCommand,
     restoreCommand,
+    journalCommand,
   ]) {
     program.addCommand(make(shell));
   }

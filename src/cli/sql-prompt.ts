@@ -11,10 +11,10 @@ export type PromptOptions = SqlWork & {
   readonly mode: Mode;
 };
 
-/** An idle stream is closed by the server after ten seconds; this comes in time, also over a slow line. */
-const KEEP_MS = 4_000;
+/** A transaction that writes may be left alone for five seconds; this comes in time, also over a slow line. */
+const KEEP_MS = 2_000;
 /** A prompt that is forgotten with a transaction open keeps the others from writing: no longer than this. */
-const FORGOTTEN_MS = 10 * 60_000;
+const FORGOTTEN_MS = 2 * 60_000;
 
 const OF_THE_USER = "name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
 

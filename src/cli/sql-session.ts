@@ -79,7 +79,7 @@ export class SqlSession implements AsyncDisposable {
     if (this.#baton === null) return;
     const turn = await this.#turn();
     try {
-      await this.#look();
+      await this.#pipeline([{ type: 'execute', stmt: { sql: 'SELECT 1', want_rows: false } }]);
     } finally {
       turn.resolve();
     }

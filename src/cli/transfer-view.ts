@@ -15,17 +15,23 @@ export interface TransferView extends AsyncDisposable {
   step(words: string): void;
   /** In bytes. */
   readonly progress: (done: number, total: number) => void;
+  /** Runs `write`, whose lines come to stand above what is shown. */
+  above(write: () => void): void;
 }
 
 export function showTransfer({ environment }: Shell, output: Output, words: string): TransferView {
   const { clock, stderr, variables } = environment;
-  let state = newTransfer(words, clock.monotonicMs());
+  const beganMs = clock.monotonicMs();
+  let state = newTransfer(words, beganMs);
   const stopped = new AbortController();
   const render = () => [lineOf(state)];
   const isSilent = output.json || output.quiet;
   const isLive = !isSilent && isTerminal(stderr, variables);
   const live: LiveView | null = isLive ? startLiveView({ stream: stderr, clock, render }) : null;
-  const said = isSilent || isLive ? null : repeat(clock, LINE_MS, stopped.signal, () => output.say(lineOf(state)));
+  const say = () => {
+    if (clock.monotonicMs() - beganMs >= LINE_MS) output.say(lineOf(state));
+  };
+  const said = isSilent || isLive ? null : repeat(clock, LINE_MS, stopped.signal, say);
   return {
     step: (next) => {
       state = newTransfer(next, clock.monotonicMs());
@@ -33,6 +39,7 @@ export function showTransfer({ environment }: Shell, output: Output, words: stri
     progress: (done, total) => {
       state = moved(state, { done, total }, clock.monotonicMs());
     },
+    above: (write) => (live === null ? write() : live.above(write)),
     [Symbol.asyncDispose]: async () => {
       stopped.abort();
       await said;

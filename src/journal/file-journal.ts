@@ -59,7 +59,8 @@ export class FileJournal implements Journal, BlockSource {
 
   #writer: SegmentWriter;
   #chain: Chain;
-  /** Where the last block ends that completed its commits. */
+  /** Where the last block of the chain ends, and the last one that completed its commits. They move together with the chain. */
+  #end: number;
   #whole: Place;
   /** Up to here the writer's segment was synced. */
   #synced: number;
@@ -84,6 +85,7 @@ export class FileJournal implements Journal, BlockSource {
     this.#segments = [...state.segments];
     this.#writer = new SegmentWriter(segment, state.file, state.end);
     this.#chain = new Chain(state.position);
+    this.#end = state.end;
     this.#synced = state.end;
     this.#whole = { segment, offset: state.end };
     this.#hardened = state.position;
@@ -144,7 +146,8 @@ export class FileJournal implements Journal, BlockSource {
     const previousHash = this.#chain.hash;
     const hash = await this.#write(draft, previousHash);
     this.#chain.advance(draft, hash);
-    if (!draft.continued) this.#whole = { segment: this.#writer.segment, offset: this.#writer.end };
+    this.#end = this.#writer.end;
+    if (!draft.continued) this.#whole = { segment: this.#writer.segment, offset: this.#end };
     return { ...draft, lineage: this.codec.lineage, previousHash, hash };
   }
 
@@ -201,25 +204,27 @@ export class FileJournal implements Journal, BlockSource {
 
   #goOnIn(writer: SegmentWriter): void {
     this.#writer = writer;
+    this.#end = writer.end;
     this.#synced = writer.end;
   }
 
   harden(): Promise<JournalPosition> {
     if (this.#refusal !== null) return Promise.reject(this.#refusal);
+    if (this.#nextSync !== null) return this.#nextSync;
     if (this.#syncing === null) return this.#hardenRest();
-    this.#nextSync ??= this.#syncing.then(() => this.#hardenRest());
+    this.#nextSync = this.#syncing.then(() => this.#hardenRest());
     return this.#nextSync;
   }
 
   #hardenRest(): Promise<JournalPosition> {
     this.#nextSync = null;
-    return this.#synced === this.#writer.end ? Promise.resolve(this.#hardened) : this.#beginSync();
+    return this.#synced === this.#end ? Promise.resolve(this.#hardened) : this.#beginSync();
   }
 
   #beginSync(): Promise<JournalPosition> {
     this.#syncing = this.#sync({
       file: this.#writer.file,
-      end: this.#writer.end,
+      end: this.#end,
       position: this.#chain.position,
       place: this.#whole,
     });
@@ -360,7 +365,7 @@ export class FileJournal implements Journal, BlockSource {
     if (found === null || Buffer.compare(found.position.hash, hash) !== 0)
       throw gap(`The journal has no block that ends with LSN ${lsn} and that hash.`);
     const { position, place } = found;
-    if (place.segment === this.#writer.segment && place.offset === this.#writer.end) return;
+    if (place.segment === this.#writer.segment && place.offset === this.#end) return;
     try {
       await announceCut(this.#marks, position);
       const { file: old } = this.#writer;

@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib';
 import type { Disk, DiskFile } from '../core/disk.ts';
 import { Lsn } from '../core/lsn.ts';
-import { damaged } from './journal-error.ts';
-import { openFile } from './segment-store.ts';
+import { type Damage, damaged } from './journal-error.ts';
+import { openFile, openPart, type Segment } from './segment-store.ts';
 
 /**
  * Who keeps what, in a file of a fixed length, so that it can be written also when the disk is full. It holds the same
@@ -16,11 +16,11 @@ import { openFile } from './segment-store.ts';
 export const HOLDERS_NAME = 'holders';
 
 /** More than a database has partners and readers; bounds the file. */
-export const HOLDERS_MAX = 128;
+export const HOLDERS_MAX = 64;
 export const HOLDER_NAME_BYTES_MAX = 96;
 
 /** Room for {@link HOLDERS_MAX} of the longest names, with the JSON around them. */
-const SLOT_BYTES = 32 << 10;
+const SLOT_BYTES = 16 << 10;
 const HEADER_BYTES = 16;
 
 type Copy = { readonly nth: bigint; readonly holders: ReadonlyMap<string, Lsn> };
@@ -46,7 +46,7 @@ export class Holders {
   /** Mends a copy that a crash has torn. Throws `JOURNAL_DAMAGED` when none is whole. */
   static async open(disk: Disk, folder: string): Promise<Holders> {
     const path = `${folder}/${HOLDERS_NAME}`;
-    const file = await disk.open(path, 'write');
+    const file = await openPart(disk, path);
     const copies = await readCopies(file);
     const newest = newestOf(copies);
     if (newest === null) {
@@ -118,6 +118,16 @@ function decode(bytes: Buffer): Copy | null {
 /** What is held was hardened: the largest LSN, null without holders. */
 export const highestHeld = (holders: ReadonlyMap<string, Lsn>): Lsn | null =>
   [...holders.values()].reduce<Lsn | null>((most, lsn) => (most === null || lsn > most ? lsn : most), null);
+
+/** Trimming looks at the holders first: a journal that starts after what is held has lost segments. Null when it has not. */
+export function holdersFault(held: ReadonlyMap<string, Lsn>, oldest: Segment): Damage | null {
+  const start = Lsn.after(oldest.first, -1n);
+  for (const [holder, afterLsn] of held) {
+    const what = `the segments before it are missing, and ${holder} holds them`;
+    if (afterLsn < start) return { file: oldest.path, offset: 0, afterLsn, what };
+  }
+  return null;
+}
 
 async function readCopies(file: DiskFile): Promise<readonly (Copy | null)[]> {
   const bytes = Buffer.alloc(2 * SLOT_BYTES);

@@ -5,10 +5,10 @@ import { Lsn } from '../core/lsn.ts';
 import type { Block, JournalPosition } from './block.ts';
 import { BlockCodec } from './block-codec.ts';
 import { type Chain, sameBytes } from './chain.ts';
-import { HOLDERS_NAME, highestHeld, inspectHolders, newestOf } from './holders.ts';
+import { HOLDERS_NAME, highestHeld, holdersFault, inspectHolders, newestOf } from './holders.ts';
 import { type Damage, isMissing } from './journal-error.ts';
 import { inspectMark, isPosition, MARKS_NAME, type Mark } from './marks.ts';
-import { SegmentCursor } from './segment-cursor.ts';
+import { type Found, SegmentCursor } from './segment-cursor.ts';
 import { END_MARK_BYTES } from './segment-format.ts';
 import { isDamage, isSegment, leftByTrimming, listSegments } from './segment-list.ts';
 import { endOfBytes, openFile, type Segment } from './segment-store.ts';
@@ -103,6 +103,7 @@ class Inspection {
   readonly #segments: readonly (Segment | Damage)[];
   readonly #codec: BlockCodec;
   readonly #left: readonly Segment[];
+  readonly #oldest: Segment | null;
   /** The chain so far; null where it is broken, and the next header is taken at its word. */
   #chain: Chain | null = null;
   #mark: Mark = 'none';
@@ -119,6 +120,7 @@ class Inspection {
     this.#folder = folder;
     this.#from = from;
     this.#left = leftByTrimming(listed);
+    this.#oldest = listed.slice(this.#left.length).find(isSegment) ?? null;
     this.#segments = listed.slice(Math.max(wantedFrom(listed, from), this.#left.length));
     this.#codec = new BlockCodec(lineage);
   }
@@ -149,6 +151,8 @@ class Inspection {
   async *#marks(): AsyncGenerator<Finding> {
     const path = `${this.#folder}/${MARKS_NAME}`;
     const { lineage } = this.#codec;
+    if (!(await this.#disk.list(this.#folder)).includes(MARKS_NAME))
+      yield { kind: 'damage', ...atStart(path, 'the file is missing') };
     this.#mark = await inspectMark(this.#disk, this.#folder, 'hardened', lineage);
     const cut = await inspectMark(this.#disk, this.#folder, 'cut', lineage);
     if (this.#mark === 'unreadable')
@@ -166,25 +170,26 @@ class Inspection {
     const isOurs = segment.lineage === this.#codec.lineage;
     if (!isOurs) yield* this.#broken(atStart(segment.path, `the segment is of lineage ${segment.lineage}`));
     else if (this.#chain !== null && !goesOn(segment, this.#chain))
-      yield* this.#broken(at(segment, 0, this.#chain, 'the segment does not follow on the one before'));
+      yield* this.#broken(at(segment.path, 0, this.#chain, 'the segment does not follow on the one before'));
     await using file = await openFile(this.#disk, segment.path);
     const cursor = new SegmentCursor(file, segment, this.#codec, this.#chain ?? undefined);
     this.#chain = cursor.chain;
     let whole = cursor.offset;
-    for (let found = await cursor.next(); found !== null; found = await cursor.next()) {
-      const { block, offset, bytes } = found;
-      if (block.last >= this.#from) yield { kind: 'block', block, file: segment.path, offset, bytes };
-      if (!block.continued) whole = cursor.offset;
-      if (!block.continued && this.#contradicts(block))
-        yield {
-          kind: 'damage',
-          ...at(segment, offset, cursor.chain, 'the block that was hardened last is another one'),
-        };
-      if (this.#isCut()) return;
+    while (!this.#isCut()) {
+      const found = await cursor.next();
+      if (found === null) break;
+      yield* this.#block(segment, found, cursor.chain);
+      if (!found.block.continued) whole = cursor.offset;
     }
+    if (this.#over) return;
     const end = await endOfBytes(file, cursor.offset);
     if (later.length === 0) yield* this.#tail(segment, cursor, { whole, end });
     else yield* this.#end(segment, cursor, { end, later });
+  }
+
+  *#block({ path }: Segment, { block, offset, bytes }: Found, chain: Chain): Generator<Inspected> {
+    if (block.last >= this.#from) yield { kind: 'block', block, file: path, offset, bytes };
+    if (!block.continued && this.#contradicts(block)) yield { kind: 'damage', ...at(path, offset, chain, OTHER_BLOCK) };
   }
 
   #contradicts({ last, hash }: Block): boolean {
@@ -201,13 +206,13 @@ class Inspection {
     const [next, ...others] = later;
     if (stop.kind === 'end-mark') {
       if (end <= offset + END_MARK_BYTES) return;
-      yield { kind: 'notice', ...at(segment, offset, chain, 'there are bytes after the end mark') };
+      yield { kind: 'notice', ...at(segment.path, offset, chain, 'there are bytes after the end mark') };
     } else if (next !== undefined && !isDamage(next) && goesOn(next, chain)) {
       const explained = others.length === 0 && (await isBlank(this.#disk, next));
       const what = 'the end mark is missing';
-      yield { kind: explained ? 'notice' : 'damage', ...at(segment, offset, chain, what) };
+      yield { kind: explained ? 'notice' : 'damage', ...at(segment.path, offset, chain, what) };
     } else {
-      yield* this.#broken(at(segment, offset, chain, stop.kind === 'fault' ? stop.what : NOTHING_HERE));
+      yield* this.#broken(at(segment.path, offset, chain, stop.kind === 'fault' ? stop.what : NOTHING_HERE));
     }
   }
 
@@ -219,30 +224,35 @@ class Inspection {
   ): AsyncGenerator<Finding> {
     const tail = { position: chain.position, stop, end: { segment, offset } };
     const what = await damageOfTail(this.#disk, tail, { mark: this.#mark, others: [this.#held] });
-    if (what !== null) yield { kind: 'damage', ...at(segment, offset, chain, what) };
+    if (what !== null) yield { kind: 'damage', ...at(segment.path, offset, chain, what) };
     else if (end > whole || chain.group !== null)
-      yield { kind: 'torn-tail', ...at(segment, whole, chain, 'what follows was never hardened') };
+      yield { kind: 'torn-tail', ...at(segment.path, whole, chain, 'what follows was never hardened') };
   }
 
   async *#holders(): AsyncGenerator<Finding> {
     const copies = await inspectHolders(this.#disk, this.#folder);
     const path = `${this.#folder}/${HOLDERS_NAME}`;
     const whole = copies.filter((copy) => copy !== null);
-    this.#held = highestHeld(newestOf(copies)?.holders ?? new Map());
-    if (whole.length === 0) yield { kind: 'damage', ...atStart(path, 'neither copy of the holders can be read') };
+    const held = newestOf(copies)?.holders ?? new Map();
+    this.#held = highestHeld(held);
+    const fault = this.#oldest === null ? null : holdersFault(held, this.#oldest);
+    if (fault !== null) yield { kind: 'damage', ...fault };
+    if (copies.length === 0) yield { kind: 'damage', ...atStart(path, 'the file is missing') };
+    else if (whole.length === 0) yield { kind: 'damage', ...atStart(path, 'neither copy of the holders can be read') };
     else if (whole.length < copies.length)
       yield { kind: 'notice', ...atStart(path, 'one copy of the holders is unreadable') };
   }
 }
 
+const OTHER_BLOCK = 'the block that was hardened last is another one';
 const NOTHING_HERE = 'there is nothing where a block must be';
 
 const LEFT_BY_TRIMMING = 'the segment begins with a part of a commit whose other parts were trimmed';
 
 const atStart = (file: string, what: string): Damage => ({ file, offset: 0, afterLsn: Lsn.zero, what });
 
-const at = ({ path }: Segment, offset: number, { position }: Chain, what: string): Damage => ({
-  ...{ file: path, offset, what },
+const at = (file: string, offset: number, { position }: Chain, what: string): Damage => ({
+  ...{ file, offset, what },
   afterLsn: position.lsn,
 });
 

@@ -4,7 +4,7 @@ import { Lineage } from '../core/lineage.ts';
 import { Lsn } from '../core/lsn.ts';
 import type { JournalPosition } from './block.ts';
 import { HASH_BYTES, MAGIC_BYTES } from './block-codec.ts';
-import { openFile } from './segment-store.ts';
+import { openFile, openPart } from './segment-store.ts';
 
 /**
  * Two positions in a small file of a fixed length, each in a sector of its own:
@@ -58,7 +58,7 @@ export class Marks {
   }
 
   static async open(disk: Disk, folder: string, lineage: Lineage): Promise<Marks> {
-    return new Marks(await disk.open(`${folder}/${MARKS_NAME}`, 'write'), lineage);
+    return new Marks(await openPart(disk, `${folder}/${MARKS_NAME}`), lineage);
   }
 
   async read(name: MarkName): Promise<Mark> {

@@ -7,7 +7,7 @@ import { BlockCodec } from './block-codec.ts';
 import { type Chain, sameBytes } from './chain.ts';
 import { announceCut, completeCut, makeCut } from './cut.ts';
 import { FileJournal, type JournalState } from './file-journal.ts';
-import { Holders, highestHeld } from './holders.ts';
+import { Holders, highestHeld, holdersFault } from './holders.ts';
 import type { Journal } from './journal.ts';
 import { type Damage, damaged, isMissing, openFailure } from './journal-error.ts';
 import { inspectMark, isPosition, Marks } from './marks.ts';
@@ -68,12 +68,14 @@ export async function openJournal(options: OpenJournalOptions): Promise<OpenedJo
     const store = new SegmentStore(disk, folder);
     const listed = await wholeSegments(disk, folder);
     const lineage = judgeLineage(listed, options);
-    const found = await completeTrimming(store, listed);
+    const left = leftByTrimming(listed);
+    const found = judgeStart(listed.slice(left.length), listed);
     const marks = open.adopt(await Marks.open(disk, folder, lineage), closing);
     const holders = open.adopt(await Holders.open(disk, folder), closing);
+    judgeHolders(holders, found);
     const mending = new Mending({ disk, store, marks, holders, lineage });
     const completedCut = await mending.completeCut(found);
-    const segments = completedCut === null ? found : await wholeSegments(disk, folder);
+    const segments = completedCut === null ? found : (await wholeSegments(disk, folder)).slice(left.length);
     const walked = await mending.walk(segments, options);
     await mending.makeDurable(walked);
     const tornTail = await mending.cutTornTail(segments, walked);
@@ -81,7 +83,7 @@ export async function openJournal(options: OpenJournalOptions): Promise<OpenedJo
     const kept = segments.slice(0, segments.indexOf(walked.whole.segment) + 1);
     const { lsn, hash } = walked.chain.position;
     const position = { lsn, hash: Uint8Array.from(hash) };
-    judgeHolders(holders, kept);
+    for (const segment of left) await store.remove(segment.path);
     const hasSpare = await tidySpare(disk, store, segmentBytes);
     await disk.syncFolder(folder);
     const journal = new FileJournal({
@@ -132,16 +134,12 @@ function judgeLineage(segments: readonly Segment[], { folder, lineage: wanted }:
   });
 }
 
-type Mended = Pick<JournalState, 'disk' | 'store' | 'marks' | 'holders' | 'lineage'>;
-
-async function completeTrimming(store: SegmentStore, listed: readonly Segment[]): Promise<readonly Segment[]> {
-  const left = leftByTrimming(listed);
-  const [oldest] = listed;
-  if (oldest !== undefined && left.length === listed.length)
-    throw damaged({ file: oldest.path, offset: 0, afterLsn: Lsn.zero, what: 'a segment before it is missing' });
-  for (const segment of left) await store.remove(segment.path);
-  return listed.slice(left.length);
+function judgeStart(segments: readonly Segment[], [oldest]: readonly Segment[]): readonly Segment[] {
+  if (segments.length > 0 || oldest === undefined) return segments;
+  throw damaged({ file: oldest.path, offset: 0, afterLsn: Lsn.zero, what: 'a segment before it is missing' });
 }
+
+type Mended = Pick<JournalState, 'disk' | 'store' | 'marks' | 'holders' | 'lineage'>;
 
 /** What an opening puts right before a journal can be used. */
 class Mending {
@@ -257,13 +255,9 @@ async function writeAgain(file: DiskFile, start: number, end: number): Promise<v
   }
 }
 
-/** Trimming looks at the holders first. */
 function judgeHolders(holders: Holders, [oldest]: readonly Segment[]): void {
-  if (oldest === undefined) return;
-  for (const [holder, afterLsn] of holders.held) {
-    const what = `the segments before it are missing, and ${holder} holds them`;
-    if (afterLsn < Lsn.after(oldest.first, -1n)) throw damaged({ file: oldest.path, offset: 0, afterLsn, what });
-  }
+  const fault = oldest === undefined ? null : holdersFault(holders.held, oldest);
+  if (fault !== null) throw damaged(fault);
 }
 
 /** Answers whether there is room for the next segment; takes away what was not finished or has another length. */

@@ -72,7 +72,7 @@ export class BlockReader implements AsyncDisposable {
     for (;;) {
       this.#judge(signal);
       const cursor = await this.#cursor();
-      const found = await cursor.next();
+      const found = await this.#found(cursor);
       this.#judge(signal);
       if (this.#astray) continue;
       if (found !== null) {
@@ -80,7 +80,7 @@ export class BlockReader implements AsyncDisposable {
         continue;
       }
       if (cursor.stop.kind === 'end-mark') await this.#nextSegment(cursor);
-      else if (cursor.stop.kind !== 'bound') throw this.#damage(cursor);
+      else if (cursor.stop.kind !== 'bound') throw this.#damage(cursor, faultOf(cursor));
       else if (!follow) return null;
       else await this.#source.grown(signal);
     }
@@ -91,6 +91,15 @@ export class BlockReader implements AsyncDisposable {
     this.#source.judge();
     if (this.#cutTo !== null)
       throw gap(`The journal was cut after LSN ${this.#cutTo}, and more than that was read already.`);
+  }
+
+  async #found(cursor: SegmentCursor): Promise<Found | null> {
+    try {
+      return await cursor.next();
+    } catch (error) {
+      const what = `it cannot be read (${error instanceof Error ? error.message : String(error)})`;
+      throw this.#damage(cursor, what);
+    }
   }
 
   #isKnown({ last }: Block): boolean {
@@ -165,8 +174,7 @@ export class BlockReader implements AsyncDisposable {
     return gap(`The journal after LSN ${this.#delivered} was removed while it was read.`, SEED_HINT);
   }
 
-  #damage({ stop, offset, chain }: SegmentCursor): Error {
-    const what = stop.kind === 'fault' ? stop.what : 'there is nothing where a block must be';
+  #damage({ offset, chain }: SegmentCursor, what: string): Error {
     return damaged({ file: this.#at?.segment.path ?? '', offset, afterLsn: chain.position.lsn, what });
   }
 
@@ -181,6 +189,9 @@ export class BlockReader implements AsyncDisposable {
     await this.#leave();
   }
 }
+
+const faultOf = ({ stop }: SegmentCursor): string =>
+  stop.kind === 'fault' ? stop.what : 'there is nothing where a block must be';
 
 const SEED_HINT = 'Who needs it is seeded anew; `hold` keeps blocks for those who come back.';
 const OTHER_CHAIN = 'the segment does not follow on the one before';

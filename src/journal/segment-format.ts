@@ -100,7 +100,7 @@ export function decodeSegmentHeader(bytes: Buffer): SeededHeader | Fault {
     lineage: Lineage.fromBytes(bytes.subarray(16, 32)),
     first: Lsn.of(bytes.readBigUInt64LE(32)),
     part: Number(bytes.readBigUInt64LE(40)),
-    hashBefore: Uint8Array.prototype.slice.call(bytes, 48, 48 + HASH_BYTES),
+    hashBefore: Uint8Array.from(bytes.subarray(48, 48 + HASH_BYTES)),
     bytes: Number(bytes.readBigUInt64LE(80)),
   };
 }

@@ -1,4 +1,6 @@
 import type { Disk, DiskFile } from '../core/disk.ts';
+import { Lsn } from '../core/lsn.ts';
+import { damaged, isMissing } from './journal-error.ts';
 import {
   decodeSegmentHeader,
   encodeSegmentHeader,
@@ -115,4 +117,14 @@ export type ClosingFile = DiskFile & AsyncDisposable;
 export async function openFile(disk: Disk, path: string): Promise<ClosingFile> {
   const file = await disk.open(path, 'read');
   return Object.assign(file, { [Symbol.asyncDispose]: () => file.close() });
+}
+
+/** For writing; what every journal has. Throws `JOURNAL_DAMAGED` when it is missing. */
+export async function openPart(disk: Disk, path: string): Promise<DiskFile> {
+  try {
+    return await disk.open(path, 'write');
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    throw damaged({ file: path, offset: 0, afterLsn: Lsn.zero, what: 'the file is missing' });
+  }
 }

@@ -11,6 +11,13 @@ import type { StoreParts } from './store-parts.ts';
 /** Of what is removed; no name of a database. */
 const DROPPED = '.dropped-';
 
+/** The databases of a data folder, sorted. */
+export const databasesIn = (folder: string): readonly DatabaseName[] =>
+  readdirSync(folder)
+    .filter((name) => DatabaseName.is(name) && existsSync(join(folder, name, 'state.json')))
+    .map((name) => DatabaseName.of(name))
+    .toSorted();
+
 /** Opens the databases of a data folder, which the caller has locked. */
 export async function openDatabaseStore(parts: StoreParts): Promise<DatabaseStore> {
   for (const name of readdirSync(parts.folder).filter((name) => name.startsWith(DROPPED)))
@@ -20,22 +27,19 @@ export async function openDatabaseStore(parts: StoreParts): Promise<DatabaseStor
 
 class FolderStore implements DatabaseStore {
   readonly #parts: StoreParts;
-  readonly #open = new Set<EngineDatabase>();
+  #opened: readonly EngineDatabase[] = [];
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
   }
 
   list(): readonly DatabaseName[] {
-    return readdirSync(this.#parts.folder)
-      .filter((name) => DatabaseName.is(name) && existsSync(join(this.#parts.folder, name, 'state.json')))
-      .map((name) => DatabaseName.of(name))
-      .toSorted();
+    return databasesIn(this.#parts.folder);
   }
 
   async open(name: DatabaseName): Promise<EngineDatabase> {
     const database = await EngineDatabase.open(name, this.#folderOf(name), this.#parts);
-    this.#open.add(database);
+    this.#opened = [...this.#open, database];
     return database;
   }
 
@@ -54,8 +58,12 @@ class FolderStore implements DatabaseStore {
     await rm(aside, { recursive: true, force: true });
   }
 
+  get #open(): readonly EngineDatabase[] {
+    return this.#opened.filter(({ isOpen }) => isOpen);
+  }
+
   executors(): { readonly running: number; readonly busy: number } {
-    const counts = [...this.#open].map(({ sql }) => sql.executorCounts);
+    const counts = this.#open.map(({ sql }) => sql.executorCounts);
     return {
       running: counts.reduce((sum, { running }) => sum + running, 0),
       busy: counts.reduce((sum, { busy }) => sum + busy, 0),
@@ -63,7 +71,7 @@ class FolderStore implements DatabaseStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#open].map((database) => database[Symbol.asyncDispose]()));
+    await Promise.all(this.#opened.map((database) => database[Symbol.asyncDispose]()));
   }
 
   #folderOf(name: DatabaseName): string {

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import type { Backup } from '../engine/sqlite/backup.ts';
-import { type EngineState, SqliteEngine } from '../engine/sqlite/engine.ts';
+import { SqliteEngine } from '../engine/sqlite/engine.ts';
+import type { EngineState } from '../engine/sqlite/engine-options.ts';
 import type { DatabaseName } from './database-name.ts';
 import type { BackupOptions, DatabaseStatus, ServedDatabase } from './served-database.ts';
 import type { StoreParts } from './store-parts.ts';
@@ -15,6 +16,7 @@ export class EngineDatabase implements ServedDatabase {
   readonly sql: Streams;
   readonly #engine: SqliteEngine;
   readonly #sinceMs: number;
+  #closing: Promise<void> | null = null;
 
   private constructor(name: DatabaseName, engine: SqliteEngine, sql: Streams, sinceMs: number) {
     this.name = name;
@@ -33,6 +35,7 @@ export class EngineDatabase implements ServedDatabase {
       detach: async (why) => (why === 'undo' ? opened.streams?.pause() : opened.streams?.close()),
       attach: () => opened.streams?.resume(),
       onHardened: ({ durationMs }) => observer.synced(name, durationMs),
+      onCheckpoint: (took) => observer.checkpointed(name, took),
       onState: (state, error) => log.error({ database: name, state, error }, STATE_WORDS[state]),
     });
     const streams = new Streams({ name, path: engine.file, clock, gate: engine });
@@ -62,7 +65,16 @@ export class EngineDatabase implements ServedDatabase {
     return this.#engine.backup(target, { onProgress, signal });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  get isOpen(): boolean {
+    return this.#closing === null;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await this.sql.close();
     await this.#engine[Symbol.asyncDispose]();
   }

@@ -10,7 +10,7 @@ import type {
   StatementError,
   StepOutcome,
 } from './sql.ts';
-import { withoutValues } from './statement-text.ts';
+import { withoutValues } from './sql-text.ts';
 
 export type Observation = {
   readonly metrics: Pick<ServerMetrics, 'tallyOf'>;
@@ -30,6 +30,11 @@ export function observeDatabase(database: SqlDatabase, observation: Observation)
     openStream: (access) => new ObservedStream(database.openStream(access), observer),
   };
 }
+
+/** As much of a statement as shows which one it is. */
+const SHOWN_CHARACTERS = 2_000;
+
+const shownSql = (sql: string): string => withoutValues(sql.slice(0, SHOWN_CHARACTERS)).replace(/\s+/g, ' ').trim();
 
 class StatementObserver {
   readonly #database: string;
@@ -51,7 +56,7 @@ class StatementObserver {
     if (durationMs < this.#slowMs) return;
     this.#tally.slowStatements += 1;
     this.#log.warn(
-      { database: this.#database, ms: Math.round(durationMs), sql: withoutValues(sql) },
+      { database: this.#database, ms: Math.round(durationMs), sql: shownSql(sql) },
       'a statement took long',
     );
   }
@@ -95,17 +100,19 @@ class ObservedStream implements SqlStream {
     return this.#stream.describe(sql, options);
   }
 
+  /** A step takes from the end of the one before to its own: what a slow reader costs is part of it. */
   async *cursor(steps: readonly BatchStep[], options?: SqlRequestOptions): AsyncGenerator<CursorEntry> {
     const { clock } = this.#observer;
     let step = 0;
-    let beganMs = 0;
+    let beganMs = clock.monotonicMs();
     for await (const entry of this.#stream.cursor(steps, options)) {
-      if (entry.kind === 'step-begin') {
-        step = entry.step;
-        beganMs = clock.monotonicMs();
-      } else if (entry.kind === 'step-end') {
-        this.#observer.took(steps[step]?.statement.sql ?? '', clock.monotonicMs() - beganMs);
-      } else if (entry.kind !== 'row') this.#observer.failed();
+      if (entry.kind === 'step-begin') step = entry.step;
+      else if (entry.kind !== 'row') {
+        const nowMs = clock.monotonicMs();
+        if (entry.kind === 'step-end') this.#observer.took(steps[step]?.statement.sql ?? '', nowMs - beganMs);
+        else this.#observer.failed();
+        beganMs = nowMs;
+      }
       yield entry;
     }
   }

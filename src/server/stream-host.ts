@@ -8,6 +8,8 @@ import type { TextMemory } from './text-memory.ts';
 export interface StreamHost {
   readonly texts: TextMemory;
   nowMs(): number;
+  /** Throws `DATABASE_STOPPED` when it serves no more. */
+  assertServing(): void;
   /**
    * Has a job carried out where the stream stands, or where there is room. `needs` is missing when the stream's
    * connection is only to be looked at or given up.

@@ -130,6 +130,7 @@ export class ClientStream implements SqlStream, JobOwner {
     else this.#isBusy = true;
     try {
       signal?.throwIfAborted();
+      this.#host.assertServing();
       if (this.#expiry !== null) throw this.#expiry;
       if (this.#isClosed) throw streamExpired();
     } catch (error) {

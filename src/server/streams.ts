@@ -26,6 +26,17 @@ export type StreamsOptions = {
   readonly observer?: StreamObserver;
 };
 
+/** For metrics: what is there at a moment. */
+export type StreamCounts = {
+  readonly streams: number;
+  readonly ownConnections: number;
+  readonly waitingWrites: number;
+  readonly waitingReads: number;
+  /** Programs that were sent to executors and not answered yet. */
+  readonly running: number;
+  readonly processes: number;
+};
+
 /** How exactly bounds of time are kept. */
 const WATCH_MS = 250;
 
@@ -111,15 +122,33 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
   }
 
   openStream(access: Access): ClientStream {
-    if (this.#stopped !== null) throw this.#stopped;
+    this.assertServing();
     if (this.#streams.size >= this.#settings.streamsMax) throw tooMany(this.#settings.streamsMax);
     const stream = new ClientStream(++this.#lastId, this, access);
     this.#streams.add(stream);
     return stream;
   }
 
+  assertServing(): void {
+    if (this.#stopped !== null) throw this.#stopped;
+  }
+
+  /** How much there is of what has bounds. */
+  counts(): StreamCounts {
+    const executors = [this.#writer, ...this.#pool.executors];
+    return {
+      streams: this.#streams.size,
+      ownConnections: this.#placed.size,
+      waitingWrites: this.#queue.length,
+      waitingReads: this.#pool.length,
+      running: executors.reduce((sum, { load }) => sum + load, 0),
+      processes: executors.filter(({ state }) => state === 'starting' || state === 'ready').length,
+    };
+  }
+
   carryOut(stream: ClientStream, job: Job, signal: AbortSignal | undefined, needs?: ProgramNeeds): Promise<WireAnswer> {
     if (this.#stopped !== null) return Promise.reject(this.#stopped);
+    if (signal?.aborted) return Promise.reject(signal.reason);
     stream.job = job;
     job.askedMs = this.nowMs();
     this.#watch.wake();
@@ -136,10 +165,12 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
   }
 
   #acquire(stream: ClientStream, job: Job, needs: ProgramNeeds): void {
+    const { place } = stream;
     const holder: TicketHolder = {
       granted: () => {
         stream.ticket = holder;
-        this.#place(stream, job, needs);
+        if (stream.place === place) this.#place(stream, job, needs);
+        else job.reject(streamExpired());
       },
       refuse: (error) => job.reject(error),
     };

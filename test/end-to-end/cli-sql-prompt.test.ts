@@ -5,20 +5,21 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, before, test } from 'node:test';
 import { runCommandLine } from '../../src/cli/program.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import { readConfig } from '../../src/runtime/config.ts';
 import { openLineReader } from '../../src/runtime/line-reader.ts';
 import { systemClock } from '../../src/runtime/system-clock.ts';
-import { type ShellServer, startShell } from '../support/shell-server.ts';
+import { type SpeilServer, startServer } from '../../src/server.ts';
 import { eventually } from '../support/workload.ts';
 
 // Somebody types: real line editing, on streams in place of a terminal.
 
 const state = mkdtempSync(join(tmpdir(), 'speil-prompt-'));
-let server: ShellServer;
+let server: SpeilServer;
 
 before(async () => {
-  server = await startShell({ hrana: true });
-  await server.instance.create('shop');
+  server = await startServer({ data: join(state, 'data'), listen: { host: '127.0.0.1', port: 0 } });
+  await server.createDatabase('shop');
 });
 
 after(async () => {
@@ -38,14 +39,14 @@ class Typist {
   stdout = '';
   stderr = '';
 
-  constructor(words: readonly string[] = ['sql', 'shop']) {
+  constructor(words: readonly string[] = ['sql', 'shop'], clock: Clock = systemClock) {
     const output = new PassThrough();
     this.exit = runCommandLine(words, {
       stdout: { write: (text) => (this.stdout += text) },
       stderr: { write: (text) => (this.stderr += text) },
       readLines: (options) => openLineReader({ ...options, input: this.#keys, output }),
       variables: { SPEIL_SERVER: server.url, XDG_STATE_HOME: state },
-      clock: systemClock,
+      clock,
       version: '0.0.0',
       signal: this.#ended.signal,
       redact: (text) => text,
@@ -103,6 +104,35 @@ test('what is typed is forgotten at Ctrl-C, and kept in a history that only its 
   await next.type(`${UP}${UP}${ENTER}`, /42/);
   next.keys(CTRL_D);
   assert.equal(await next.exit, 0);
+});
+
+async function statementsSoFar(): Promise<number> {
+  const text = await (await fetch(new URL('/metrics', server.url))).text();
+  return Number(/^speil_statement_duration_seconds_count\{database="shop"\} (\d+)$/m.exec(text)?.[1]);
+}
+
+test('an open transaction is kept while somebody thinks', async () => {
+  const hurried: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 100, signal) };
+  const typist = new Typist(['sql', 'shop'], hurried);
+  await typist.type(`BEGIN IMMEDIATE; CREATE TABLE thought (x);${ENTER}SELECT 'begun';${ENTER}`, /begun/);
+  const before = await statementsSoFar();
+  await eventually(async () => assert.ok((await statementsSoFar()) > before + 3));
+  await typist.type(`COMMIT; SELECT count(*) FROM sqlite_schema WHERE name = 'thought';${ENTER}`, /1/);
+  typist.keys(CTRL_D);
+  assert.equal(await typist.exit, 0);
+});
+
+test('Ctrl-C cancels what runs, and the prompt goes on', async () => {
+  const typist = new Typist();
+  const endless = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;';
+  await typist.type(`BEGIN; CREATE TABLE gone (x);${ENTER}SELECT 'begun';${ENTER}`, /begun/);
+  typist.keys(`${endless}${ENTER}`);
+  const running = async () => (await server.database('shop')).execute('SELECT 1');
+  await running();
+  await typist.type(CTRL_C, /Cancelled\. The transaction was rolled back\./);
+  await typist.type(`SELECT count(*) FROM sqlite_schema WHERE name = 'gone';${ENTER}`, /0/);
+  typist.keys(CTRL_D);
+  assert.equal(await typist.exit, 0);
 });
 
 test('a database that there is none of is said before anybody types', async () => {

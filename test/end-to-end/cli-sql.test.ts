@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { after, before, beforeEach, test } from 'node:test';
-import { type ShellServer, startShell } from '../support/shell-server.ts';
+import { after, before, test } from 'node:test';
+import { type SpeilServer, startServer } from '../../src/server.ts';
 import { type Around, speilHere } from '../support/speil-here.ts';
 import { speil } from '../support/speil-process.ts';
 
@@ -12,10 +12,11 @@ import { speil } from '../support/speil-process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'speil-cli-sql-'));
 const file = (name: string) => join(folder, name);
-let server: ShellServer;
+let server: SpeilServer;
 
 before(async () => {
-  server = await startShell({ hrana: true });
+  server = await startServer({ data: file('data'), listen: { host: '127.0.0.1', port: 0 } });
+  await server.createDatabase(db);
 });
 
 after(async () => {
@@ -32,13 +33,7 @@ async function typed(...words: readonly string[]): Promise<string> {
   return stdout;
 }
 
-let count = 0;
-let db = '';
-
-beforeEach(async () => {
-  db = `db${++count}`;
-  await server.instance.create(db);
-});
+const db = 'shop';
 
 test('statements are run one after another, and their rows shown', async () => {
   const made =
@@ -75,13 +70,13 @@ test('an error ends it, with what to type; what stood before it has happened', a
   const { code, stdout, stderr } = await type([
     'sql',
     db,
-    'CREATE TABLE a (x); INSERT INTO a VALUES (7); SELECT * FROM a; SELECT * FROM b; INSERT INTO a VALUES (8)',
+    'CREATE TABLE e (x); INSERT INTO e VALUES (7); SELECT * FROM e; SELECT * FROM b; INSERT INTO e VALUES (8)',
   ]);
   assert.deepEqual([code, stdout], [1, '7\n']);
-  assert.match(stderr, /^error: .*no such table: b \(SQLITE_ERROR\)\n {2}hint: \.tables/);
-  assert.equal(await typed('sql', db, 'SELECT count(*) FROM a'), '1\n');
+  assert.match(stderr, /^error: .*no such table: b \(SQL_INPUT_ERROR\)\n {2}hint: \.tables/);
+  assert.equal(await typed('sql', db, 'SELECT count(*) FROM e'), '1\n');
   const { events } = await type(['sql', db, 'nonsense', '--json']);
-  assert.partialDeepStrictEqual(events[0], { event: 'error', code: 'SQLITE_ERROR' });
+  assert.partialDeepStrictEqual(events[0], { event: 'error', code: 'SQL_PARSE_ERROR' });
   assert.match((await type(['sql', 'nowhere', 'SELECT 1'])).stderr, /there is no database nowhere/);
 });
 
@@ -96,11 +91,11 @@ test('a file is piped in: triggers, transactions, a thousand statements', async 
 });
 
 test('a transaction that is left open is rolled back, and that is said', async () => {
-  await typed('sql', db, 'CREATE TABLE a (x)');
-  const { code, stderr } = await type(['sql', db, 'BEGIN; INSERT INTO a VALUES (1)']);
+  await typed('sql', db, 'CREATE TABLE o (x)');
+  const { code, stderr } = await type(['sql', db, 'BEGIN; INSERT INTO o VALUES (1)']);
   assert.equal(code, 1);
   assert.match(stderr, /^warning: A transaction was still open/);
-  assert.equal(await typed('sql', db, 'SELECT count(*) FROM a'), '0\n');
+  assert.equal(await typed('sql', db, 'SELECT count(*) FROM o'), '0\n');
 });
 
 test('as a process: one statement, from a pipe, and an exit code for scripts', async () => {
@@ -125,9 +120,9 @@ test('databases are created of a file with a WAL, listed, backed up and dropped'
   writeFileSync(file('no.db'), 'this is a text and no database at all, however long one makes it');
   const wrong = await type(['database', 'create', 'no', '--from', file('no.db')]);
   assert.deepEqual([wrong.code, /NOT_A_DATABASE/.test(wrong.stderr)], [2, true]);
-  assert.match(await typed('database', 'list'), /^live\trunning\t7\t/m);
+  assert.match(await typed('database', 'list'), /^live\trunning\t0\t/m);
   const copy = file('copy.db');
-  assert.match(await typed('backup', 'live', copy), /copy\.db holds live at LSN 7 \(8\.2 kB\)\.\n$/);
+  assert.match(await typed('backup', 'live', copy), /copy\.db holds live at LSN 0 \(8\.2 kB\)\.\n$/);
   using read = new DatabaseSync(copy, { readOnly: true });
   assert.deepEqual({ ...read.prepare('SELECT count(*) AS n FROM item').get() }, { n: 2 });
   assert.match((await type(['backup', 'live', copy])).stderr, /there already/);
@@ -135,7 +130,7 @@ test('databases are created of a file with a WAL, listed, backed up and dropped'
   assert.match((await type(['backup', 'live', file('nowhere/x.db')])).stderr, /cannot be written \(ENOENT\)/);
   assert.ok(!readdirSync(folder).some((name) => name.endsWith('.part')));
   const asked = await type(['database', 'drop', 'live']);
-  assert.match(asked.stderr, /This removes the database live \(8\.2 kB, at LSN 7\).*\n.*Nothing was done.*\n.*--yes/);
+  assert.match(asked.stderr, /This removes the database live \(8\.2 kB, at LSN 0\).*\n.*Nothing was done.*\n.*--yes/);
   assert.match((await type(['database', 'drop', 'live'], { stdin: 'no\n', isTTY: true })).stderr, /Nothing was done/);
   assert.equal((await type(['database', 'drop', 'live'], { stdin: 'yes\n', isTTY: true })).code, 0);
   assert.equal((await type(['database', 'drop', 'live', '--yes'])).code, 1);
@@ -143,7 +138,7 @@ test('databases are created of a file with a WAL, listed, backed up and dropped'
 });
 
 test('tokens are made, listed and revoked with the admin token only', async () => {
-  const admin = ['--token-file', server.instance.tokenFile];
+  const admin = ['--token-file', server.tokenFile];
   assert.match((await type(['server', 'token', 'list'])).stderr, /AUTHENTICATION_REFUSED.*\n.*admin\.token/);
   const out = file('shop.token');
   await typed('server', 'token', 'create', '--database', db, '--access', 'read', '--out', out, ...admin);

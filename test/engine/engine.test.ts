@@ -139,3 +139,28 @@ test('what is no database is not adopted, and leaves nothing', async () => {
   await assert.rejects(folder.create('/nowhere/at/all.db'), { code: 'FILE_MISSING' });
   await assert.rejects(folder.open(), { code: 'NOT_FOUND' });
 });
+
+test('a reader that stays keeps the WAL from beginning anew, but no writer from writing', async () => {
+  using folder = new EngineFolder();
+  await folder.create();
+  const pauses: number[] = [];
+  await using engine = await folder.open({ walBytes: 100_000, onCheckpoint: () => pauses.push(1) });
+  const [writer, reader] = [folder.writer(), folder.writer()];
+  writer.exec('CREATE TABLE t (v BLOB); INSERT INTO t VALUES (1)');
+  await settled(engine);
+  reader.exec('BEGIN; SELECT count(*) FROM t');
+  const write = async (times: number) => {
+    for (let n = 0; n < times; n++) {
+      await folder.mayWrite();
+      writer.exec('INSERT INTO t VALUES (randomblob(3000))');
+      await settled(engine);
+    }
+  };
+  await write(200);
+  assert.ok(engine.position().frames > 200, 'the WAL grows meanwhile');
+  assert.ok(pauses.length < 20, `writers were paused ${pauses.length} times, not for every commit`);
+  reader.exec('COMMIT');
+  await write(200);
+  assert.ok(engine.position().frames < 200, 'and begins anew when the reader has gone');
+  folder.closeWriters();
+});

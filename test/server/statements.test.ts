@@ -286,6 +286,6 @@ test('a text that reads as a read and writes is carried out as a write', async (
   const segments = () => file.value('select count(*) from f_segdir');
   assert.equal(segments(), 2);
   const answer = await outcome(stream, 'select optimize(f) from f limit 1');
-  assert.equal(answer.kind, 'result', JSON.stringify(answer));
+  assert.equal(answer.kind, 'result', answer.kind === 'error' ? answer.error.message : answer.kind);
   assert.equal(segments(), 1);
 });

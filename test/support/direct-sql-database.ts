@@ -43,6 +43,9 @@ export class DirectSqlDatabase implements SqlDatabase, AsyncDisposable {
     return join(this.#folder, 'database.db');
   }
 
+  /** Statements that were begun, requests that were said to be their stream's last, rows that cursors handed out. */
+  readonly done = { statements: 0, lastRequests: 0, cursorRows: 0 };
+
   get openStreams(): number {
     return this.#streams.size;
   }
@@ -55,7 +58,7 @@ export class DirectSqlDatabase implements SqlDatabase, AsyncDisposable {
   openStream(access: Access): SqlStream {
     if (this.#streams.size >= this.#streamsMax)
       throw new SpeilError('TOO_MANY_STREAMS', `${this.#streamsMax} streams are open`, { recovery: 'retry' });
-    const stream = new DirectStream(this.path, access, () => this.#streams.delete(stream));
+    const stream = new DirectStream(this.path, access, this.done, () => this.#streams.delete(stream));
     this.#streams.add(stream);
     return stream;
   }
@@ -69,11 +72,13 @@ export class DirectSqlDatabase implements SqlDatabase, AsyncDisposable {
 class DirectStream implements SqlStream {
   readonly #connection: DatabaseSync;
   readonly #onClosed: () => void;
+  readonly #done: DirectSqlDatabase['done'];
   #tail: Promise<unknown> = Promise.resolve();
   #waiting = 0;
   #isEnded = false;
 
-  constructor(path: string, access: Access, onClosed: () => void) {
+  constructor(path: string, access: Access, done: DirectSqlDatabase['done'], onClosed: () => void) {
+    this.#done = done;
     this.#connection = new DatabaseSync(path, { timeout: 0, enableForeignKeyConstraints: false });
     this.#connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF');
     if (access === 'read') this.#connection.exec('PRAGMA query_only = 1');
@@ -88,7 +93,8 @@ class DirectStream implements SqlStream {
     return this.#waiting > 0;
   }
 
-  batch(steps: readonly BatchStep[], { signal }: SqlRequestOptions = {}): Promise<readonly StepOutcome[]> {
+  batch(steps: readonly BatchStep[], { signal, last }: SqlRequestOptions = {}): Promise<readonly StepOutcome[]> {
+    if (last) this.#done.lastRequests++;
     return this.#next(signal, async () => {
       const outcomes: StepOutcome[] = [];
       for (const step of steps) outcomes.push(await this.#step(step, outcomes, signal));
@@ -98,13 +104,15 @@ class DirectStream implements SqlStream {
 
   async #step({ statement, condition }: BatchStep, before: readonly StepOutcome[], signal: AbortSignal | undefined) {
     if (condition !== null && !this.#holds(condition, before)) return { kind: 'skipped' } as const;
+    this.#done.statements++;
     return await this.#attempt(signal, () => ({
       kind: 'result' as const,
       result: runStatement(this.#connection, statement),
     })).catch((error: unknown) => ({ kind: 'error' as const, error: statementError(error) }));
   }
 
-  sequence(sql: string, { signal }: SqlRequestOptions = {}): Promise<StatementError | null> {
+  sequence(sql: string, { signal, last }: SqlRequestOptions = {}): Promise<StatementError | null> {
+    if (last) this.#done.lastRequests++;
     return this.#next(signal, () =>
       this.#attempt(signal, () => {
         this.#connection.exec(sql);
@@ -135,19 +143,27 @@ class DirectStream implements SqlStream {
     try {
       const outcomes: StepOutcome[] = [];
       for (const [step, { statement, condition }] of steps.entries()) {
-        signal?.throwIfAborted();
         if (condition !== null && !this.#holds(condition, outcomes)) outcomes.push({ kind: 'skipped' });
-        else outcomes.push(yield* this.#stepEntries(step, statement));
+        else outcomes.push(yield* this.#stepEntries(step, statement, signal));
       }
     } finally {
       resolve();
     }
   }
 
-  *#stepEntries(step: number, statement: BatchStep['statement']): Generator<CursorEntry, StepOutcome> {
+  *#stepEntries(
+    step: number,
+    statement: BatchStep['statement'],
+    signal: AbortSignal | undefined,
+  ): Generator<CursorEntry, StepOutcome> {
     try {
-      return yield* rowsOf(this.#connection, statement, step);
+      const onRow = () => {
+        signal?.throwIfAborted();
+        this.#done.cursorRows++;
+      };
+      return yield* rowsOf(this.#connection, statement, { step, onRow });
     } catch (thrown) {
+      signal?.throwIfAborted();
       const error = statementError(thrown);
       yield { kind: 'step-error', step, error };
       return { kind: 'error', error };
@@ -175,27 +191,30 @@ class DirectStream implements SqlStream {
   #next<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     this.#waiting++;
     const done = this.#tail.then(async () => {
-      if (this.#isEnded) throw new SpeilError('STREAM_EXPIRED', 'the stream has ended', { recovery: 'retry' });
       try {
+        if (this.#isEnded) throw new SpeilError('STREAM_EXPIRED', 'the stream has ended', { recovery: 'retry' });
         const result = await work();
         signal?.throwIfAborted();
         return result;
       } catch (error) {
         this.#end();
         throw error;
+      } finally {
+        this.#waiting--;
       }
     });
-    this.#tail = done.catch(() => {}).finally(() => this.#waiting--);
+    this.#tail = done.catch(() => {});
     return done;
   }
 
   /** Another writer is waited for, without standing in its way. */
   async #attempt<T>(signal: AbortSignal | undefined, work: () => T): Promise<T> {
     for (let left = BUSY_MS / BUSY_POLL_MS; ; left--) {
+      signal?.throwIfAborted();
       try {
         return work();
       } catch (error) {
-        if (!isBusy(error) || left <= 0 || signal?.aborted) throw error;
+        if (!isBusy(error) || left <= 0) throw error;
       }
       await sleep(BUSY_POLL_MS);
     }

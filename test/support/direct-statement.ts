@@ -29,7 +29,7 @@ export function runStatement(connection: DatabaseSync, statement: SqlStatement):
 export function* rowsOf(
   connection: DatabaseSync,
   statement: SqlStatement,
-  step: number,
+  { step, onRow }: { readonly step: number; readonly onRow: () => void },
 ): Generator<CursorEntry, StepOutcome> {
   const prepared = prepare(connection, statement.sql);
   const columns = columnsOf(prepared);
@@ -37,7 +37,10 @@ export function* rowsOf(
   yield { kind: 'step-begin', step, columns };
   const { named, positional } = bindings(statement);
   for (const row of prepared.iterate(named, ...positional))
-    if (statement.wantRows) yield { kind: 'row', row: row as unknown as SqlValue[] };
+    if (statement.wantRows) {
+      onRow();
+      yield { kind: 'row', row: row as unknown as SqlValue[] };
+    }
   const { affectedRows, lastInsertRowid } = effects(connection, before.total);
   yield { kind: 'step-end', affectedRows, lastInsertRowid };
   const result = { columns, rows: [], affectedRows, lastInsertRowid, rowsRead: 0, rowsWritten: 0, durationMs: 0 };

@@ -145,7 +145,7 @@ function dropCommand(shell: Shell): Command {
       }),
     );
   return examples(command, [
-    ['speil backup shop shop-backup.db && speil database drop shop', 'keep what it holds'],
+    ['speil database drop shop', 'says what it will do, and asks'],
     ['speil database drop shop --yes', 'without being asked'],
   ]);
 }

@@ -85,7 +85,7 @@ const nothingToRun = (): SpeilError =>
 
 async function prompt(work: SqlWork, database: string, mode: Mode): Promise<number> {
   const { environment, output } = work;
-  await runStatements(work, ['SELECT 1 WHERE 0'], { mode: 'plain', signal: environment.signal });
+  await demandServed(work);
   const file = historyFile(environment);
   const history = readHistory(file);
   const lines = environment.readLines?.({ history, historyMax: HISTORY_LINES_MAX });
@@ -94,6 +94,12 @@ async function prompt(work: SqlWork, database: string, mode: Mode): Promise<numb
   await runPrompt({ ...work, lines, database, mode });
   keepHistory(file, lines.history, output);
   return EXIT_DONE;
+}
+
+/** A wrong name or token is said before anything is typed. */
+async function demandServed({ session, environment }: SqlWork): Promise<void> {
+  const events = session.run(['SELECT 1'], environment.signal);
+  while (!(await events.next()).done);
 }
 
 function keepHistory(file: string, history: readonly string[], output: Output): void {

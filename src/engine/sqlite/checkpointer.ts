@@ -1,3 +1,4 @@
+import type { Clock } from '../../core/clock.ts';
 import type { Disk, DiskFile } from '../../core/disk.ts';
 import { SpeilError } from '../../core/error.ts';
 import type { Lsn } from '../../core/lsn.ts';
@@ -30,8 +31,13 @@ export type CheckpointerParts = {
   readonly redoBytes: number;
   /** Resolves when no write is under way; none begins before it is disposed. Rejects when that takes too long. */
   readonly pauseWrites: () => Promise<Disposable>;
+  readonly clock: Clock;
+  readonly onCheckpoint: (took: CheckpointTook) => void;
   readonly onFailure: (error: unknown) => void;
 };
+
+/** `pausedMs`: for how long writers had to wait for it. */
+export type CheckpointTook = { readonly durationMs: number; readonly pausedMs: number };
 
 /**
  * Moves hardened commits, and no others, from the WAL into the database file: SQLite's own checkpoint, up to a snapshot that
@@ -46,7 +52,10 @@ export class Checkpointer {
   #backfilled: HardenedMark;
   /** Everything up to here is in the database file for certain. */
   #durable: HardenedMark;
+  /** Payload bytes since the file was made durable, or that was last tried. */
   #redoBytes = 0;
+  /** Frames of the WAL below which it is not worth trying again, since readers were in the way of its restart. */
+  #restartTried = 0;
   #work: Promise<void> | null = null;
   #isClosed = false;
 
@@ -98,13 +107,18 @@ export class Checkpointer {
   }
 
   #isDue({ frames }: WalPosition): boolean {
-    return frames * this.#parts.pageBytes() >= this.#parts.walBytes || this.#redoBytes >= this.#parts.redoBytes;
+    if (frames < this.#restartTried) this.#restartTried = 0;
+    const grown = (frames - this.#restartTried) * this.#parts.pageBytes();
+    return grown >= this.#parts.walBytes || this.#redoBytes >= this.#parts.redoBytes;
   }
 
   async #run(): Promise<void> {
+    const { clock, onCheckpoint } = this.#parts;
+    const startedMs = clock.monotonicMs();
     try {
       await this.#backfill();
-      await this.#restartWal();
+      const pausedMs = await this.#restartWal();
+      onCheckpoint({ durationMs: clock.monotonicMs() - startedMs, pausedMs });
       if (this.#redoBytes >= this.#parts.redoBytes) await this.#makeDurable();
     } catch (error) {
       if (!isDiskFull(error)) this.#parts.onFailure(error);
@@ -125,13 +139,16 @@ export class Checkpointer {
     }
   }
 
-  async #restartWal(): Promise<void> {
-    const { keeper, gate, pauseWrites } = this.#parts;
+  async #restartWal(): Promise<number> {
+    const { keeper, gate, pauseWrites, clock } = this.#parts;
     using pause = await pauseWrites().catch(() => null);
-    if (pause === null) return;
+    if (pause === null) return 0;
+    const pausedAtMs = clock.monotonicMs();
+    this.#restartTried = gate.position().frames;
     const position = gate.position();
     await gate.settle(position);
     this.#noteBackfilled(await keeper.restart(), position);
+    return clock.monotonicMs() - pausedAtMs;
   }
 
   /** `frames` counts from the beginning of the WAL that `during` is in; another one has been begun since: it says nothing. */
@@ -149,11 +166,11 @@ export class Checkpointer {
   async #makeDurable(): Promise<void> {
     const { databaseFile, disk, folder, identity, journal } = this.#parts;
     const mark = this.#backfilled;
+    this.#redoBytes = 0;
     if (mark.lsn === this.#durable.lsn) return;
     await syncOrStop(databaseFile);
     await writeState(disk, folder, { ...identity, checkpoint: mark.lsn, checksum: mark.checksum, stopped: null });
     this.#durable = mark;
-    this.#redoBytes = 0;
     await journal.hold(CHECKPOINT_HOLDER, mark.lsn);
     await journal.trim();
   }

@@ -23,8 +23,8 @@ export type CommitGateParts = {
   readonly clock: Clock;
   readonly start: HardenedMark;
   readonly onHardened: (hardened: Hardened) => void;
-  /** Called once, before anybody who waits is told. */
-  readonly onFailure: (error: unknown) => void;
+  /** Called once; answers what those are told who wait, now and later. */
+  readonly onFailure: (error: unknown) => unknown;
 };
 
 type Waiter = {
@@ -57,7 +57,7 @@ export class CommitGate {
   }
 
   position(): WalPosition {
-    return this.#parts.capture.position();
+    return this.#failure === null ? this.#parts.capture.position() : this.#hardened.position;
   }
 
   isSettled(position: WalPosition): boolean {
@@ -91,8 +91,8 @@ export class CommitGate {
         this.#release();
       }
     } catch (error) {
-      this.#failure ??= { error };
-      this.#parts.onFailure(error);
+      const told = this.#parts.onFailure(error);
+      this.#failure ??= { error: told };
       this.#release();
     } finally {
       this.#flushing = null;

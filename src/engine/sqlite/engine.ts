@@ -1,7 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Clock } from '../../core/clock.ts';
-import type { Disk, DiskFile } from '../../core/disk.ts';
 import { SpeilError } from '../../core/error.ts';
 import type { Lineage } from '../../core/lineage.ts';
 import type { Lsn } from '../../core/lsn.ts';
@@ -9,61 +6,19 @@ import type { Term } from '../../core/term.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { openJournal } from '../../journal/open-journal.ts';
 import { type Backup, type BackupOptions, backUp } from './backup.ts';
-import { Capture } from './capture.ts';
-import { CHECKPOINT_HOLDER, Checkpointer, REDO_BYTES_DEFAULT, WAL_BYTES_DEFAULT } from './checkpointer.ts';
-import { CommitGate, type Hardened, type HardenedMark } from './commit-gate.ts';
+import { CHECKPOINT_HOLDER } from './checkpointer.ts';
+import type { Hardened, HardenedMark } from './commit-gate.ts';
 import { isDiskFull } from './disk-full.ts';
+import type { EngineOptions, EngineState } from './engine-options.ts';
 import { lookAt } from './file-look.ts';
-import { Keeper } from './keeper.ts';
 import { makeCurrent, refuseOldSqlite } from './open-file.ts';
-import { databasePath, type Recovered, type RecoveryProgress, recover } from './recovery.ts';
+import { databasePath, type Recovered, recover } from './recovery.ts';
+import { closeRunning, type Running, startRunning } from './running.ts';
 import { type DatabaseState, readState, writeState } from './state.ts';
 import type { WalPosition } from './wal-index.ts';
 
-export type EngineOptions = {
-  readonly disk: Disk;
-  readonly clock: Clock;
-  /** Holds the database file, its state and its journal. */
-  readonly folder: string;
-  readonly segmentBytes?: number | undefined;
-  readonly walBytes?: number | undefined;
-  readonly redoBytes?: number | undefined;
-  /** Resolves when no write is under way; none begins before it is disposed. */
-  readonly pauseWrites: () => Promise<Disposable>;
-  /** Closes every other connection to the database: its file is about to be put back to what is hardened, or it has stopped. */
-  readonly detach: (why: 'undo' | 'stopped') => Promise<void>;
-  /** Connections may be opened again. */
-  readonly attach: () => void;
-  readonly onHardened?: ((hardened: Hardened) => void) | undefined;
-  readonly onProgress?: ((progress: RecoveryProgress) => void) | undefined;
-  /** Told when the state changes by itself: the disk is full or has room again, or the database has stopped. */
-  readonly onState?: ((state: EngineState, error: unknown) => void) | undefined;
-};
-
-/**
- * `disk-full`: reads go on, writes are refused until there is room. `stopped`: nothing goes on; what is durable is not known
- * in this process any more, and only opening the database again finds out.
- */
-export type EngineState = 'running' | 'disk-full' | 'stopped';
-
 /** Where the WAL ended when somebody looked, in this process or another. */
 export type WalEnd = Pick<WalPosition, 'salt1' | 'salt2' | 'frames'>;
-
-/** What is open while a database runs; made anew when unhardened commits had to be undone. */
-type Running = {
-  readonly keeper: Keeper;
-  readonly capture: Capture;
-  readonly databaseFile: DiskFile;
-  /** Of the database file, to read from. */
-  readonly descriptor: number;
-  readonly gate: CommitGate;
-  readonly checkpointer: Checkpointer;
-  /** Aborted when all of this is closed. */
-  readonly ending: AbortController;
-  /** What reads the file meanwhile, and ends when it is told to. */
-  readonly readers: Set<Promise<unknown>>;
-  isClosed: boolean;
-};
 
 /** Room in the journal below which more is made, ahead of need. */
 const ROOM_BYTES_MIN = 16 << 20;
@@ -82,7 +37,7 @@ export class SqliteEngine implements AsyncDisposable {
   #running: Running;
   #state: EngineState = 'running';
   #failure: unknown = null;
-  #changing: Promise<void> = Promise.resolve();
+  #undoing: Promise<void> | null = null;
   #backups = 0;
   #roomSoughtMs = Number.NEGATIVE_INFINITY;
   #makingRoom: Promise<void> | null = null;
@@ -117,8 +72,10 @@ export class SqliteEngine implements AsyncDisposable {
   static async #start(options: EngineOptions, journal: Journal, state: DatabaseState, reached: Recovered) {
     const told: { engine: SqliteEngine | null } = { engine: null };
     const running = await startRunning(options, journal, state, reached, {
-      onHardened: (hardened) => told.engine !== null && told.engine.#noteHardened(hardened),
-      onFailure: (error) => told.engine !== null && told.engine.#fail(error),
+      onHardened: (hardened) => {
+        if (told.engine !== null) told.engine.#noteHardened(hardened);
+      },
+      onFailure: (error) => (told.engine === null ? error : told.engine.#fail(error)),
     });
     told.engine = new SqliteEngine(options, journal, state, running);
     return told.engine;
@@ -190,8 +147,12 @@ export class SqliteEngine implements AsyncDisposable {
   }
 
   /** Makes the database file durable up to what is hardened now. */
-  checkpoint(): Promise<void> {
-    return this.#running.checkpointer.checkpoint();
+  async checkpoint(): Promise<void> {
+    try {
+      await this.#running.checkpointer.checkpoint();
+    } catch (error) {
+      throw isDiskFull(error) ? error : this.#halt(error);
+    }
   }
 
   /**
@@ -224,12 +185,12 @@ export class SqliteEngine implements AsyncDisposable {
 
   /** Stops in good order: the file alone is the database then. Every other connection must be closed. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#changing;
+    await this.#undoing;
     await this.#makingRoom;
     try {
       if (this.#state !== 'stopped') await this.#stop();
     } finally {
-      await closeRunning(this.#running);
+      await closeRunning(this.#running, 'as it is');
       await this.#journal[Symbol.asyncDispose]();
     }
   }
@@ -239,7 +200,7 @@ export class SqliteEngine implements AsyncDisposable {
     await checkpointer.close();
     await gate.settle(gate.position());
     const { lsn, checksum } = await checkpointer.finish();
-    await closeRunning(this.#running);
+    await closeRunning(this.#running, 'in good order');
     const { disk, folder } = this.#options;
     const stopped = lookAt(this.file);
     await writeState(disk, folder, { ...this.#databaseState, checkpoint: lsn, checksum, stopped });
@@ -251,25 +212,33 @@ export class SqliteEngine implements AsyncDisposable {
     this.#options.onHardened?.(hardened);
   }
 
-  #fail(error: unknown): void {
-    if (this.#state !== 'running') return;
-    if (isDiskFull(error)) this.#changing = this.#undo(error).catch((cause) => this.#halt(cause));
-    else this.#halt(error);
+  /** Answers what clients are told. */
+  #fail(error: unknown): SpeilError {
+    if (!isDiskFull(error)) return this.#halt(error);
+    if (this.#state !== 'disk-full') this.#enter('disk-full', error);
+    this.#undoing ??= this.#undo()
+      .catch((cause) => void this.#halt(cause))
+      .finally(() => {
+        this.#undoing = null;
+      });
+    return diskFull(error);
   }
 
-  #halt(error: unknown): void {
+  #halt(error: unknown): SpeilError {
+    const told = stopped(error);
+    if (this.#state === 'stopped') return told;
     this.#enter('stopped', error);
-    this.#running.gate.close(stopped(error));
+    this.#running.gate.close(told);
     void this.#options.detach('stopped').catch(() => {});
+    return told;
   }
 
   /** What could not be hardened never was: the file goes back to the last hardened commit, as after a crash. */
-  async #undo(error: unknown): Promise<void> {
-    this.#enter('disk-full', error);
-    this.#running.gate.close(diskFull(error));
+  async #undo(): Promise<void> {
+    this.#running.gate.close(diskFull(this.#failure));
     await this.#options.detach('undo');
     await this.#running.checkpointer.close();
-    await closeRunning(this.#running);
+    await closeRunning(this.#running, 'as it is');
     await this.#journal.truncateAfter(this.#journal.hardened);
     const { disk, folder } = this.#options;
     const state = (await readState(disk, folder)) ?? this.#databaseState;
@@ -285,7 +254,7 @@ export class SqliteEngine implements AsyncDisposable {
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#makingRoom !== null || nowMs - this.#roomSoughtMs < ROOM_RETRY_MS) return;
     this.#roomSoughtMs = nowMs;
-    this.#makingRoom = this.#changing
+    this.#makingRoom = Promise.resolve(this.#undoing)
       .then(() => this.#journal.makeRoom())
       .then(
         () => this.#state === 'disk-full' && this.#enter('running', null),
@@ -307,57 +276,6 @@ export class SqliteEngine implements AsyncDisposable {
     this.#failure = error;
     this.#options.onState?.(state, error);
   }
-}
-
-type Told = {
-  readonly onHardened: (hardened: Hardened) => void;
-  readonly onFailure: (error: unknown) => void;
-};
-
-async function startRunning(
-  options: EngineOptions,
-  journal: Journal,
-  identity: DatabaseState,
-  { lsn, checksum }: Recovered,
-  told: Told,
-): Promise<Running> {
-  const { disk, folder, clock, pauseWrites } = options;
-  const path = databasePath(folder);
-  await using opened = new AsyncDisposableStack();
-  const databaseFile = await disk.open(path, 'write');
-  opened.defer(() => databaseFile.close());
-  const descriptor = opened.adopt(openSync(path, 'r'), closeSync);
-  const keeper = await Keeper.open(path);
-  const capture = opened.adopt(Capture.open(path, { databaseChecksum: checksum }), (it) => it[Symbol.dispose]());
-  opened.use(keeper);
-  const start = { position: capture.captured, lsn, checksum };
-  const gate = new CommitGate({ ...told, capture, journal, clock, start, term: identity.term });
-  const checkpointer = new Checkpointer(
-    {
-      ...{ keeper, gate, journal, disk, folder, databaseFile, pauseWrites, identity, onFailure: told.onFailure },
-      pageBytes: () => capture.pageSize,
-      walBytes: options.walBytes ?? WAL_BYTES_DEFAULT,
-      redoBytes: options.redoBytes ?? REDO_BYTES_DEFAULT,
-    },
-    start,
-  );
-  opened.move();
-  const watch = { ending: new AbortController(), readers: new Set<Promise<unknown>>(), isClosed: false };
-  return { keeper, capture, databaseFile, descriptor, gate, checkpointer, ...watch };
-}
-
-/** SQLite's connections first: closing a descriptor of a file drops the locks that they hold on it. */
-async function closeRunning(running: Running): Promise<void> {
-  const { keeper, capture, databaseFile, descriptor, gate, ending, readers } = running;
-  if (running.isClosed) return;
-  running.isClosed = true;
-  ending.abort(stopped(null));
-  gate.close(stopped(null));
-  await Promise.allSettled([gate.idle(), ...readers]);
-  await keeper[Symbol.asyncDispose]();
-  capture[Symbol.dispose]();
-  closeSync(descriptor);
-  await databaseFile.close();
 }
 
 const diskFull = (cause: unknown): SpeilError =>

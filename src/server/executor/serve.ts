@@ -78,7 +78,8 @@ class Executor {
     for (const frame of this.#channel.read()) {
       for (const request of frame as RequestFrame) {
         if (this.#options.isOrphan()) return;
-        this.#answers.push(this.#carryOut(request));
+        const answer = this.#carryOut(request);
+        this.#answers.push(answer);
         if (this.clock.monotonicMs() - this.#flushedMs > FLUSH_MS) this.beforeSlow();
       }
       this.beforeSlow();

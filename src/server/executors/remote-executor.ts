@@ -127,7 +127,7 @@ export class RemoteExecutor {
     const position = { salt1, salt2, frames };
     this.#base = position;
     const jobs = answers.map((answer) => this.#take(answer));
-    this.#settle(position, jobs, answers);
+    if (answers.length > 0) this.#settle(position, jobs, answers);
     this.sinceMs = this.#environment.clock.monotonicMs();
     this.#environment.onProgress(this);
   }

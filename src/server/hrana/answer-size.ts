@@ -12,7 +12,7 @@ export function limited(answers: readonly Answer[], bytesMax: number = ANSWER_BY
   let left = bytesMax;
   return answers.map((answer) => {
     left -= sizeOf(answer);
-    return left < 0 ? tooLarge(bytesMax) : answer;
+    return left < 0 ? { kind: 'error', error: asStatementError(tooLarge(bytesMax)) } : answer;
   });
 }
 
@@ -43,11 +43,16 @@ function sizeOf(answer: Answer): number {
 
 const resultBytes = ({ rows }: StatementResult): number => rows.reduce((sum, row) => sum + rowBytes(row), 0);
 
-const tooLarge = (bytesMax: number): Answer => ({
-  kind: 'error',
-  error: asStatementError(
-    new SpeilError('ANSWER_TOO_LARGE', `the rows of the answer have more than ${bytesMax} bytes`, {
-      hint: 'The statement was carried out. Use a cursor, or LIMIT.',
-    }),
-  ),
-});
+/** What `write` makes. Throws `ANSWER_TOO_LARGE` when that is more than a string can hold: escaped text may grow sixfold. */
+export function fitting<T>(write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
+    throw error instanceof RangeError ? tooLarge(ANSWER_BYTES_MAX) : error;
+  }
+}
+
+const tooLarge = (bytesMax: number): SpeilError =>
+  new SpeilError('ANSWER_TOO_LARGE', `the rows of the answer have more than ${bytesMax} bytes`, {
+    hint: 'The statement was carried out. Use a cursor, or LIMIT.',
+  });

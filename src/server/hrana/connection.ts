@@ -1,7 +1,7 @@
 import type { WebSocket } from 'ws';
 import { SpeilError } from '../../core/error.ts';
 import type { Access, SqlDatabase } from '../sql.ts';
-import { limited } from './answer-size.ts';
+import { fitting, limited } from './answer-size.ts';
 import { REQUESTS_OPEN_MAX, UNSENT_BYTES_MAX } from './limits.ts';
 import type { Answer, ClientMessage, Codec, ConnectionRequest, ServerMessage } from './messages.ts';
 import { OpenStreams } from './open-streams.ts';
@@ -132,7 +132,7 @@ export class Connection {
   }
 
   #greet(token: string | null): void {
-    const authorized = this.#context.authorize(token);
+    const authorized = this.#authorize(token);
     if (authorized === null) {
       this.#send({ kind: 'hello_error', error: asStatementError(NOT_AUTHORIZED) });
       this.#close(CLOSE_CODES.refused, NOT_AUTHORIZED.message);
@@ -140,6 +140,15 @@ export class Connection {
     }
     this.#authorized = authorized;
     this.#send({ kind: 'hello_ok' });
+  }
+
+  #authorize(token: string | null): Authorized | null {
+    try {
+      return this.#context.authorize(token);
+    } catch (error) {
+      this.#onDefect(error);
+      return null;
+    }
   }
 
   #request(requestId: number, request: ConnectionRequest): void {
@@ -165,8 +174,16 @@ export class Connection {
   async #answer(requestId: number, pending: Promise<Answer>): Promise<void> {
     const [answer] = limited([await pending.catch((error: unknown) => this.#failure(error))]);
     this.#requestsOpen--;
-    if (answer !== undefined) this.#send({ kind: 'answer', requestId, answer });
+    if (answer !== undefined) this.#sendAnswer(requestId, answer);
     this.#regulate();
+  }
+
+  #sendAnswer(requestId: number, answer: Answer): void {
+    try {
+      this.#send({ kind: 'answer', requestId, answer });
+    } catch (error) {
+      this.#send({ kind: 'answer', requestId, answer: this.#failure(error) });
+    }
   }
 
   #failure(error: unknown): Answer {
@@ -176,7 +193,7 @@ export class Connection {
 
   #send(message: ServerMessage): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
-    const encoded = this.#codec.writeServerMessage(message);
+    const encoded = fitting(() => this.#codec.writeServerMessage(message));
     const bytes = typeof encoded === 'string' ? Buffer.from(encoded) : encoded;
     this.#unsentBytes += bytes.byteLength;
     this.#socket.send(bytes, { binary: this.#codec.isBinary }, () => this.#sent(bytes.byteLength));

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../core/clock.ts';
 import { SpeilError } from '../../core/error.ts';
 import type { Access, SqlDatabase } from '../sql.ts';
-import { limited } from './answer-size.ts';
+import { fitting, limited } from './answer-size.ts';
 import { ChunkedOutput } from './chunked-output.ts';
 import { send, sendError } from './http-answer.ts';
 import { jsonCodec } from './json-codec.ts';
@@ -51,6 +51,7 @@ export class HttpRequests {
   readonly #options: HttpRequestsOptions;
   readonly #budget = new BodyBudget(BODIES_BYTES_MAX);
   readonly #running = new Set<AbortController>();
+  #isClosed = false;
 
   constructor(options: HttpRequestsOptions) {
     this.#options = options;
@@ -63,17 +64,17 @@ export class HttpRequests {
     try {
       await this.#route(request, response, context, running);
     } catch (error) {
-      this.#fail(response, error);
+      await this.#fail(response, error);
     } finally {
       this.#running.delete(running);
     }
   }
 
-  #fail(response: ServerResponse, error: unknown): void {
-    if (response.destroyed) return;
+  async #fail(response: ServerResponse, error: unknown): Promise<void> {
     if (!(error instanceof SpeilError)) this.#options.onDefect(error);
+    if (response.destroyed || response.writableEnded) return;
     if (response.headersSent) response.destroy();
-    else sendError(response, error);
+    else await sendError(response, error, this.#options.clock);
   }
 
   async #route(
@@ -82,6 +83,7 @@ export class HttpRequests {
     context: HranaContext,
     running: AbortController,
   ): Promise<void> {
+    if (this.#isClosed) throw STOPPING;
     const route = ROUTES.get(context.path);
     if (route === undefined) throw notFound(context.path);
     const method = route.endpoint === 'version' ? 'GET' : 'POST';
@@ -104,7 +106,13 @@ export class HttpRequests {
       if (response.destroyed) throw CLIENT_GONE;
       const isClosed = closes(steps);
       if (isClosed) this.#options.streams.forget(stream);
-      send(response, 200, codec.contentType, codec.writePipeline(isClosed ? null : nextBaton(), answers));
+      const next = isClosed ? null : nextBaton();
+      send(
+        response,
+        200,
+        codec.contentType,
+        fitting(() => codec.writePipeline(next, answers)),
+      );
     });
   }
 
@@ -133,10 +141,10 @@ export class HttpRequests {
     use: (stream: HttpStream, nextBaton: () => string) => Promise<void>,
   ): Promise<void> {
     const { streams } = this.#options;
-    const holder = holderOf(call);
-    const stream = baton === null ? new HttpStream(call.database.openStream(call.access)) : streams.take(baton, holder);
+    const stream =
+      baton === null ? new HttpStream(call.database.openStream(call.access)) : streams.take(baton, holderOf(call));
     try {
-      await use(stream, () => streams.batonOf(stream, holder));
+      await use(stream, () => streams.batonOf(stream, holderOf(call)));
       streams.release(stream);
     } catch (error) {
       await streams.end(stream).catch(noop);
@@ -144,7 +152,9 @@ export class HttpRequests {
     }
   }
 
+  /** Cancels what is running, and refuses what comes. */
   close(): void {
+    this.#isClosed = true;
     for (const running of this.#running) running.abort(STOPPING);
   }
 }
@@ -169,7 +179,7 @@ async function writeCursor(
   try {
     for await (const entry of entries) {
       if (response.destroyed) return;
-      const full = output.push(codec.writeCursorEntry(entry));
+      const full = output.push(fitting(() => codec.writeCursorEntry(entry)));
       if (full !== null) await full;
     }
   } catch (error) {

@@ -10,6 +10,10 @@ export class BodyBudget {
     this.#bytesMax = bytesMax;
   }
 
+  get taken(): number {
+    return this.#bytes;
+  }
+
   /** False when there is no room for so many more. */
   take(bytes: number): boolean {
     if (this.#bytes + bytes > this.#bytesMax) return false;
@@ -24,18 +28,20 @@ export class BodyBudget {
 
 /**
  * All of a request's body. Rejects with `REQUEST_TOO_LARGE` as soon as it is known to be, with `SERVER_BUSY` when the
- * budget is used up, and when the client goes away before its end.
+ * budget is used up, with `STREAM_CLOSED` when the client goes away before its end.
  */
 export function readBody(request: IncomingMessage, bytesMax: number, budget: BodyBudget): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let bytes = 0;
   const end = (error: Error | null) => {
-    request.off('data', take);
+    request.off('data', take).off('end', whole).off('error', cut);
     budget.give(bytes);
     if (error !== null) reject(error);
     else resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, bytes));
   };
+  const whole = () => end(null);
+  const cut = () => end(CUT);
   const take = (chunk: Buffer) => {
     if (bytes + chunk.length > bytesMax) return end(tooLarge(bytesMax));
     if (!budget.take(chunk.length)) return end(busy());
@@ -43,11 +49,11 @@ export function readBody(request: IncomingMessage, bytesMax: number, budget: Bod
     chunks.push(chunk);
   };
   if (Number(request.headers['content-length'] ?? 0) > bytesMax) return Promise.reject(tooLarge(bytesMax));
-  request.on('data', take);
-  request.once('end', () => end(null));
-  request.once('error', end);
+  request.on('data', take).on('end', whole).on('error', cut);
   return promise;
 }
+
+const CUT = new SpeilError('STREAM_CLOSED', 'the client went away before the end of its request');
 
 const tooLarge = (bytesMax: number): SpeilError =>
   new SpeilError('REQUEST_TOO_LARGE', `a request may have ${bytesMax} bytes`, { hint: 'Send less at once.' });
