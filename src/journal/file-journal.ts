@@ -181,9 +181,9 @@ export class FileJournal implements Journal, BlockSource {
     this.#hardenedEnd = this.#whole;
   }
 
+  /** It counts as the spare until it has its name: another one made meanwhile would be given that name instead. */
   async #useSpare(): Promise<{ segment: Segment; file: DiskFile }> {
     const { position, hash, group } = this.#chain;
-    this.#hasSpare = false;
     try {
       return await this.#store.useSpare({
         lineage: this.codec.lineage,
@@ -194,6 +194,8 @@ export class FileJournal implements Journal, BlockSource {
       });
     } catch (error) {
       throw this.#problem(error);
+    } finally {
+      this.#hasSpare = false;
     }
   }
 
