@@ -1,15 +1,17 @@
 import { parseArgs } from 'node:util';
 import { runJournal } from './scenarios/journal.ts';
-import { type JournalCounts, noCounts } from './scenarios/journal-counts.ts';
+import { runRecovery } from './scenarios/recovery.ts';
 import { Violation } from './violation.ts';
 
-const USAGE = `npm run sim -- [--only journal] [--seed N] [--runs N]
+const USAGE = `npm run sim -- [--only journal|recovery] [--seed N] [--runs N]
 
 Runs parts of Speil unchanged on a simulated machine, and checks from outside what they promise. The same seed is the same run.
 Ends with 0 when all promises were kept, 1 when one was broken, 2 when the simulator itself failed.
 `;
 
-const SCENARIOS = { journal: runJournal } as const;
+type Scenario = (seed: number) => Promise<Readonly<Record<string, number>>>;
+
+const SCENARIOS: Readonly<Record<string, Scenario>> = { journal: runJournal, recovery: runRecovery };
 
 const KEPT = 0;
 const BROKEN = 1;
@@ -27,8 +29,8 @@ async function main(): Promise<number> {
     },
   });
   if (values.help) return say(USAGE, KEPT);
-  const run = Object.hasOwn(SCENARIOS, values.only) ? SCENARIOS[values.only as keyof typeof SCENARIOS] : null;
-  if (run === null)
+  const run = Object.hasOwn(SCENARIOS, values.only) ? SCENARIOS[values.only] : undefined;
+  if (run === undefined)
     return say(`There is no scenario ${values.only}. There are: ${Object.keys(SCENARIOS).join(', ')}\n`, FAILED);
   const first = Number(values.seed);
   const runs = Number(values.runs ?? (process.argv.includes('--seed') ? 1 : RUNS_DEFAULT));
@@ -38,14 +40,14 @@ async function main(): Promise<number> {
 
 async function runSeeds(
   name: string,
-  run: (seed: number) => Promise<JournalCounts>,
+  run: Scenario,
   { first, runs }: { readonly first: number; readonly runs: number },
 ): Promise<number> {
-  const sums = noCounts();
+  const sums: Record<string, number> = {};
   for (let seed = first; seed < first + runs; seed += 1) {
     try {
       const counts = await run(seed);
-      for (const [what, count] of Object.entries(counts)) sums[what as keyof JournalCounts] += count;
+      for (const [what, count] of Object.entries(counts)) sums[what] = (sums[what] ?? 0) + count;
     } catch (error) {
       const verdict = error instanceof Violation ? 'A promise was broken' : 'The simulator failed';
       const why = error instanceof Error ? (error.stack ?? error.message) : String(error);

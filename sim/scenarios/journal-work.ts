@@ -241,7 +241,7 @@ export class JournalWork {
 
   async #cut(): Promise<void> {
     const journal = this.#journal;
-    const lsn = this.#random.integer(Number(journal.start.lsn), Number(journal.hardened.lsn));
+    const lsn = this.#random.integer(Number(journal.start.lsn), Number(journal.appended.lsn));
     const position = this.#model.positionAt(Lsn.of(lsn));
     if (position === null) return;
     this.#model.doubtfulCut = position.lsn;

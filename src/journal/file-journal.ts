@@ -118,6 +118,11 @@ export class FileJournal implements Journal, BlockSource {
     return this.#holders.held;
   }
 
+  get bytes(): number {
+    const spare = this.#hasSpare ? this.#segmentBytes : 0;
+    return this.#segments.reduce((sum, { bytes }) => sum + bytes, spare);
+  }
+
   get roomBytes(): number {
     const { rest } = this.#writer;
     return this.#hasSpare ? Math.max(rest, segmentRoom(this.#segmentBytes)) : rest;
@@ -357,7 +362,7 @@ export class FileJournal implements Journal, BlockSource {
   }
 
   async #truncateAfter({ lsn, hash }: JournalPosition): Promise<void> {
-    await this.harden();
+    await (lsn > this.#hardened.lsn ? this.harden() : this.#syncsEnd());
     const found = await this.#find(lsn);
     if (found === null || Buffer.compare(found.position.hash, hash) !== 0)
       throw gap(`The journal has no block that ends with LSN ${lsn} and that hash.`);
@@ -365,6 +370,7 @@ export class FileJournal implements Journal, BlockSource {
     if (place.segment === this.#writer.segment && place.offset === this.#end) return;
     try {
       await announceCut(this.#marks, position);
+      await this.#syncsEnd();
       const { file: old } = this.#writer;
       const segments = this.#forgetAfter(position, place);
       await old.close();
@@ -376,11 +382,18 @@ export class FileJournal implements Journal, BlockSource {
     }
   }
 
+  /** From when this has returned until something is awaited, no sync is under way. */
+  async #syncsEnd(): Promise<void> {
+    this.judge();
+    while (this.#syncing !== null) await (this.#nextSync ?? this.#syncing);
+  }
+
   /** Before anything is gone, so that no reader looks for it. Answers the segments that there were. */
   #forgetAfter(position: JournalPosition, place: Place): readonly Segment[] {
     const segments = [...this.#segments];
     this.#segments.splice(segments.indexOf(place.segment) + 1);
     this.#chain = new Chain(position);
+    this.#synced = this.#end;
     this.#whole = place;
     this.#hardened = position;
     this.#hardenedEnd = place;

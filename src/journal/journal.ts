@@ -55,12 +55,14 @@ export interface Journal extends AsyncDisposable {
   hold(holder: string, lsn: Lsn): Promise<void>;
   release(holder: string): Promise<void>;
   readonly holders: ReadonlyMap<string, Lsn>;
+  /** Of its segments on the disk, the room that is made ahead included. */
+  readonly bytes: number;
   /** Removes segments in which nobody holds anything; readers do not hold. Answers how many bytes that freed. */
   trim(): Promise<number>;
 
   /**
    * Cuts off everything after the block that ends with `position.lsn`, which must be there with that hash (`JOURNAL_GAP`).
-   * Hardens what is before it. Holders beyond it are moved back. A crash in between leaves the journal whole or cut.
+   * What is before it is hardened then. Holders beyond it are moved back. A crash in between leaves the journal whole or cut.
    */
   truncateAfter(position: JournalPosition): Promise<void>;
 }
