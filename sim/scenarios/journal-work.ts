@@ -189,7 +189,7 @@ export class JournalWork {
   /** Appends and hardens at once, as a server does. */
   async #burst(): Promise<void> {
     const syncs: Promise<void>[] = [];
-    const room = this.#random.chance(0.3) ? this.#makeRoom() : null;
+    const room = this.#random.chance(0.3) ? this.#makeRoomOften() : null;
     const work = async (): Promise<void> => {
       for (let blocks = this.#random.integer(2, 8); blocks > 0; blocks -= 1) {
         await this.#appendCommits();
@@ -205,6 +205,10 @@ export class JournalWork {
 
   async #makeRoom(): Promise<void> {
     await this.#attempt(() => this.#journal.makeRoom());
+  }
+
+  async #makeRoomOften(): Promise<void> {
+    for (let times = this.#random.integer(1, 12); times > 0; times -= 1) await this.#makeRoom();
   }
 
   async #hold(): Promise<void> {
@@ -237,7 +241,7 @@ export class JournalWork {
 
   async #cut(): Promise<void> {
     const journal = this.#journal;
-    const lsn = this.#random.integer(Number(journal.start.lsn), Number(journal.hardened.lsn));
+    const lsn = this.#random.integer(Number(journal.start.lsn), Number(journal.appended.lsn));
     const position = this.#model.positionAt(Lsn.of(lsn));
     if (position === null) return;
     this.#model.doubtfulCut = position.lsn;

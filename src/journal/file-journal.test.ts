@@ -117,6 +117,21 @@ test('room is known beforehand, and made ahead of need', async () => {
   assert.equal(segmentNames(disk).length, 2);
 });
 
+test('room made at the very moment at which the spare is taken does not come between', async () => {
+  const disk = simDisk();
+  let meanwhile = async (): Promise<void> => undefined;
+  const rename = disk.rename.bind(disk);
+  disk.rename = async (from, to) => {
+    if (to.endsWith('.journal')) await meanwhile();
+    return rename(from, to);
+  };
+  const journal = await create(disk);
+  meanwhile = () => journal.makeRoom();
+  await commit(journal, 20, 500);
+  assert.ok(segmentNames(disk).length > 2);
+  assert.equal((await readAll(await reopened(disk, journal))).length, 20);
+});
+
 test('a full disk refuses, loses nothing and heals', async () => {
   const disk = simDisk();
   const journal = await create(disk);

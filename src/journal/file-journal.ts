@@ -186,9 +186,9 @@ export class FileJournal implements Journal, BlockSource {
     this.#hardenedEnd = this.#whole;
   }
 
+  /** It counts as the spare until it has its name: another one made meanwhile would be given that name instead. */
   async #useSpare(): Promise<{ segment: Segment; file: DiskFile }> {
     const { position, hash, group } = this.#chain;
-    this.#hasSpare = false;
     try {
       return await this.#store.useSpare({
         lineage: this.codec.lineage,
@@ -199,6 +199,8 @@ export class FileJournal implements Journal, BlockSource {
       });
     } catch (error) {
       throw this.#problem(error);
+    } finally {
+      this.#hasSpare = false;
     }
   }
 
@@ -360,7 +362,7 @@ export class FileJournal implements Journal, BlockSource {
   }
 
   async #truncateAfter({ lsn, hash }: JournalPosition): Promise<void> {
-    await this.harden();
+    await (lsn > this.#hardened.lsn ? this.harden() : this.#syncsEnd());
     const found = await this.#find(lsn);
     if (found === null || Buffer.compare(found.position.hash, hash) !== 0)
       throw gap(`The journal has no block that ends with LSN ${lsn} and that hash.`);
@@ -368,6 +370,7 @@ export class FileJournal implements Journal, BlockSource {
     if (place.segment === this.#writer.segment && place.offset === this.#end) return;
     try {
       await announceCut(this.#marks, position);
+      await this.#syncsEnd();
       const { file: old } = this.#writer;
       const segments = this.#forgetAfter(position, place);
       await old.close();
@@ -379,11 +382,18 @@ export class FileJournal implements Journal, BlockSource {
     }
   }
 
+  /** From when this has returned until something is awaited, no sync is under way. */
+  async #syncsEnd(): Promise<void> {
+    this.judge();
+    while (this.#syncing !== null) await (this.#nextSync ?? this.#syncing);
+  }
+
   /** Before anything is gone, so that no reader looks for it. Answers the segments that there were. */
   #forgetAfter(position: JournalPosition, place: Place): readonly Segment[] {
     const segments = [...this.#segments];
     this.#segments.splice(segments.indexOf(place.segment) + 1);
     this.#chain = new Chain(position);
+    this.#synced = this.#end;
     this.#whole = place;
     this.#hardened = position;
     this.#hardenedEnd = place;

@@ -72,7 +72,9 @@ class SegmentWalk {
   #whole: Place;
   #end: Place;
   #proven: Place;
-  readonly #unproven: { readonly last: Lsn; readonly end: number }[] = [];
+  /** Where the commits of this segment end, and how many of them a record after them testifies to be hardened. */
+  readonly #ends: { readonly last: Lsn; readonly end: number }[] = [];
+  #proved = 0;
 
   constructor(segment: Segment, before: SegmentWalk | null) {
     const start = { segment, offset: SEGMENT_HEADER_BYTES };
@@ -99,13 +101,18 @@ class SegmentWalk {
 
   #pass({ block, hardened }: Found, end: number): void {
     this.#end = { segment: this.#segment, offset: end };
-    for (let [oldest] = this.#unproven; oldest !== undefined && oldest.last <= hardened; [oldest] = this.#unproven) {
-      this.#proven = { segment: this.#segment, offset: oldest.end };
-      this.#unproven.shift();
-    }
+    this.#prove(hardened);
     if (block.continued) return;
     this.#whole = this.#end;
-    this.#unproven.push({ last: block.last, end });
+    this.#ends.push({ last: block.last, end });
+  }
+
+  #prove(hardened: Lsn): void {
+    for (let next = this.#ends[this.#proved]; next !== undefined && next.last <= hardened; ) {
+      this.#proven = { segment: this.#segment, offset: next.end };
+      this.#proved += 1;
+      next = this.#ends[this.#proved];
+    }
   }
 
   walked(stop: Stop, unmarked: Place | null): Walked {
