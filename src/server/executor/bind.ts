@@ -34,7 +34,7 @@ function bindNamed(
   const byName: Named = {};
   const byOrder: SQLInputValue[] = [];
   for (const [index, name] of parameters.entries()) {
-    const value = name === null ? positional[index] : valueOf(name, index, positional, named);
+    const value = name === null ? positional[index] : argumentOf(name, index, positional, named);
     if (value === undefined && !traits.isExplain)
       throw argumentsFailure(`value for parameter ${name ?? index + 1} not found`);
     if (name === null || isNumbered(name)) byOrder.push(value ?? null);
@@ -46,7 +46,7 @@ function bindNamed(
 }
 
 /** NULL is a value as any other. */
-function valueOf(name: string, index: number, positional: readonly SqlValue[], named: Map<string, SqlValue>) {
+function argumentOf(name: string, index: number, positional: readonly SqlValue[], named: Map<string, SqlValue>) {
   const value = take(named, name);
   return value === undefined ? byNumber(positional, name, index) : value;
 }
