@@ -19,10 +19,19 @@ const { megabytes } = readNumbers({ megabytes: 1024 });
 const root = mkdtempSync(join(tmpdir(), 'speil-bench-recovery-'));
 process.once('exit', () => rmSync(root, { recursive: true, force: true }));
 const folder = join(root, 'shop');
+/** Resolves when nobody has asked for a pause. */
+let writingAllowed: Promise<void> = Promise.resolve();
+
+function pauseWrites(): Disposable {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  writingAllowed = promise;
+  return { [Symbol.dispose]: resolve };
+}
+
 const options: EngineOptions = {
   ...{ disk: systemDisk, clock: systemClock, folder },
   redoBytes: Number.POSITIVE_INFINITY,
-  pauseWrites: async () => ({ [Symbol.dispose]: () => {} }),
+  pauseWrites: async () => pauseWrites(),
   detach: async () => {},
   attach: () => {},
 };
@@ -35,6 +44,7 @@ async function fill(copy: string): Promise<{ readonly commits: number }> {
   writer.exec(`PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; ${CREATE}`);
   const insert = writer.prepare(INSERT);
   for (let n = 0; engine.journal.bytes < megabytes << 20; n++) {
+    await writingAllowed;
     for (let commit = 0; commit < COMMITS_A_FLUSH; commit++) insert.run(NOTE, randomCustomer());
     await engine.settle(engine.position());
     if (n % 2000 === 0) progress(`${engine.journal.bytes >> 20} MB of journal`);
