@@ -50,7 +50,7 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
   readonly #writer: RemoteExecutor;
   readonly #pool: ReaderPool;
   readonly #queue: WriteQueue<Job>;
-  readonly #streams = new Set<ClientStream>();
+  #streams = 0;
   /** Streams with a connection of their own. */
   readonly #placed = new Set<ClientStream>();
   #lastId = 0;
@@ -110,10 +110,9 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
 
   openStream(access: Access): ClientStream {
     this.assertServing();
-    if (this.#streams.size >= this.#settings.streamsMax) throw tooMany(this.#settings.streamsMax);
-    const stream = new ClientStream(++this.#lastId, this, access);
-    this.#streams.add(stream);
-    return stream;
+    if (this.#streams >= this.#settings.streamsMax) throw tooMany(this.#settings.streamsMax);
+    this.#streams++;
+    return new ClientStream(++this.#lastId, this, access);
   }
 
   assertServing(): void {
@@ -124,7 +123,7 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
   counts(): StreamCounts {
     const executors = [this.#writer, ...this.#pool.executors];
     return {
-      streams: this.#streams.size,
+      streams: this.#streams,
       ownConnections: this.#placed.size,
       waitingWrites: this.#queue.length,
       waitingReads: this.#pool.length,
@@ -296,8 +295,8 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
     this.#watch.wake();
   }
 
-  forget(stream: ClientStream): void {
-    this.#streams.delete(stream);
+  forget(): void {
+    this.#streams--;
   }
 
   /** Ends the processes, so that the database's files can be put in order; what is asked for meanwhile waits. */

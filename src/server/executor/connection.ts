@@ -156,8 +156,7 @@ export class Connection {
   prepare(sql: string): Prepared {
     const kept = this.#statements.get(sql);
     if (kept === undefined) return this.#prepareAnew(sql);
-    this.#statements.delete(sql);
-    this.#statements.set(sql, kept);
+    kept.isUsed = true;
     return kept;
   }
 
@@ -201,13 +200,19 @@ export class Connection {
     return count > 0n;
   }
 
+  /** Who has been used since it was looked at last gets a second chance. */
   #keep(sql: string, prepared: Prepared): void {
     this.#statements.set(sql, prepared);
     if (this.#statements.size <= this.#options.statementsMax) return;
-    const [oldest] = this.#statements;
-    if (oldest === undefined) return;
-    this.#statements.delete(oldest[0]);
-    closeStatement(oldest[1].statement);
+    for (const [text, oldest] of this.#statements) {
+      this.#statements.delete(text);
+      if (!oldest.isUsed) {
+        closeStatement(oldest.statement);
+        return;
+      }
+      oldest.isUsed = false;
+      this.#statements.set(text, oldest);
+    }
   }
 
   /** Right before a statement is run. */
