@@ -10,4 +10,6 @@ Error.stackTraceLimit = 0;
 leaveSignalsToParent();
 endWithParent(LIFELINE);
 serve({ ...options, descriptor: DESCRIPTOR, clock: systemClock, isOrphan: () => process.ppid !== parent });
-process.exit();
+// Not by `process.exit`, which closes connections: whoever closes the last one moves the WAL into the database file, and if the
+// server was killed there may be commits in it that were never hardened.
+process.kill(process.pid, 'SIGKILL');

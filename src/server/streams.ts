@@ -108,6 +108,19 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
     return this.#options.clock.monotonicMs();
   }
 
+  get openCount(): number {
+    return this.#streams.size;
+  }
+
+  get waitingWriters(): number {
+    return this.#queue.length;
+  }
+
+  get executorCounts(): { readonly running: number; readonly busy: number } {
+    const executors = [this.#writer, ...this.#pool.executors].filter(({ state }) => state !== 'stopped');
+    return { running: executors.length, busy: executors.filter(({ load }) => load > 0).length };
+  }
+
   openStream(access: Access): ClientStream {
     this.assertServing();
     if (this.#streams >= this.#settings.streamsMax) throw tooMany(this.#settings.streamsMax);
@@ -297,6 +310,17 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
 
   forget(): void {
     this.#streams--;
+  }
+
+  /** Resolves when nothing is being written; nothing is until what it answers is disposed of. */
+  pauseWrites(): Promise<Disposable> {
+    const { promise, resolve, reject } = Promise.withResolvers<Disposable>();
+    const holder: TicketHolder = {
+      granted: () => resolve({ [Symbol.dispose]: () => this.#queue.release(holder) }),
+      refuse: reject,
+    };
+    this.#queue.acquire(holder);
+    return promise;
   }
 
   /** Ends the processes, so that the database's files can be put in order; what is asked for meanwhile waits. */
