@@ -26,17 +26,6 @@ export type StreamsOptions = {
   readonly observer?: StreamObserver;
 };
 
-/** For metrics: what is there at a moment. */
-export type StreamCounts = {
-  readonly streams: number;
-  readonly ownConnections: number;
-  readonly waitingWrites: number;
-  readonly waitingReads: number;
-  /** Programs that were sent to executors and not answered yet. */
-  readonly running: number;
-  readonly processes: number;
-};
-
 /** How exactly bounds of time are kept. */
 const WATCH_MS = 250;
 
@@ -109,13 +98,18 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
   }
 
   get openCount(): number {
-    return this.#streams.size;
+    return this.#streams;
   }
 
   get waitingWriters(): number {
     return this.#queue.length;
   }
 
+  get waitingReaders(): number {
+    return this.#pool.length;
+  }
+
+  /** Processes, and how many of them carry out something. */
   get executorCounts(): { readonly running: number; readonly busy: number } {
     const executors = [this.#writer, ...this.#pool.executors].filter(({ state }) => state !== 'stopped');
     return { running: executors.length, busy: executors.filter(({ load }) => load > 0).length };
@@ -130,19 +124,6 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
 
   assertServing(): void {
     if (this.#stopped !== null) throw this.#stopped;
-  }
-
-  /** How much there is of what has bounds. */
-  counts(): StreamCounts {
-    const executors = [this.#writer, ...this.#pool.executors];
-    return {
-      streams: this.#streams,
-      ownConnections: this.#placed.size,
-      waitingWrites: this.#queue.length,
-      waitingReads: this.#pool.length,
-      running: executors.reduce((sum, { load }) => sum + load, 0),
-      processes: executors.filter(({ state }) => state === 'starting' || state === 'ready').length,
-    };
   }
 
   carryOut(stream: ClientStream, job: Job, signal: AbortSignal | undefined, needs?: ProgramNeeds): Promise<WireAnswer> {
