@@ -88,7 +88,11 @@ export function judgePragma(spelling: string, argument: string | null): PragmaVe
 const isHarmless = (name: string, argument: string | null): boolean =>
   argument === null || (name === 'journal_mode' && argument.toLowerCase() === 'wal');
 
+/** Every connection has them on: applications say so out of habit. */
+const ON = new Set(['on', '1', 'yes', 'true']);
+
 function judgeSetting(name: string, argument: string): PragmaVerdict {
+  if (name === 'foreign_keys' && ON.has(argument.toLowerCase())) return read;
   const value = Number(argument);
   if (name === 'cache_size' && !(value >= -CACHE_KIB_MAX && value <= CACHE_PAGES_MAX)) {
     return refused(name, `at most ${CACHE_PAGES_MAX} pages or ${CACHE_KIB_MAX} KiB (a negative number) are given`);

@@ -21,6 +21,6 @@ export interface StreamHost {
   moved(stream: ClientStream): void;
   /** Gives up what the stream has under way. */
   cancel(stream: ClientStream): void;
-  /** The stream is of no use any more. */
-  forget(stream: ClientStream): void;
+  /** A stream is of no use any more. Called once for each. */
+  forget(): void;
 }

@@ -277,7 +277,7 @@ export class ClientStream implements SqlStream, JobOwner {
   #forget(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#host.forget(this);
+    this.#host.forget();
     if (this.place !== null) this.#end();
   }
 

@@ -26,17 +26,6 @@ export type StreamsOptions = {
   readonly observer?: StreamObserver;
 };
 
-/** For metrics: what is there at a moment. */
-export type StreamCounts = {
-  readonly streams: number;
-  readonly ownConnections: number;
-  readonly waitingWrites: number;
-  readonly waitingReads: number;
-  /** Programs that were sent to executors and not answered yet. */
-  readonly running: number;
-  readonly processes: number;
-};
-
 /** How exactly bounds of time are kept. */
 const WATCH_MS = 250;
 
@@ -50,7 +39,7 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
   readonly #writer: RemoteExecutor;
   readonly #pool: ReaderPool;
   readonly #queue: WriteQueue<Job>;
-  readonly #streams = new Set<ClientStream>();
+  #streams = 0;
   /** Streams with a connection of their own. */
   readonly #placed = new Set<ClientStream>();
   #lastId = 0;
@@ -109,13 +98,18 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
   }
 
   get openCount(): number {
-    return this.#streams.size;
+    return this.#streams;
   }
 
   get waitingWriters(): number {
     return this.#queue.length;
   }
 
+  get waitingReaders(): number {
+    return this.#pool.length;
+  }
+
+  /** Processes, and how many of them carry out something. */
   get executorCounts(): { readonly running: number; readonly busy: number } {
     const executors = [this.#writer, ...this.#pool.executors].filter(({ state }) => state !== 'stopped');
     return { running: executors.length, busy: executors.filter(({ load }) => load > 0).length };
@@ -123,27 +117,13 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
 
   openStream(access: Access): ClientStream {
     this.assertServing();
-    if (this.#streams.size >= this.#settings.streamsMax) throw tooMany(this.#settings.streamsMax);
-    const stream = new ClientStream(++this.#lastId, this, access);
-    this.#streams.add(stream);
-    return stream;
+    if (this.#streams >= this.#settings.streamsMax) throw tooMany(this.#settings.streamsMax);
+    this.#streams++;
+    return new ClientStream(++this.#lastId, this, access);
   }
 
   assertServing(): void {
     if (this.#stopped !== null) throw this.#stopped;
-  }
-
-  /** How much there is of what has bounds. */
-  counts(): StreamCounts {
-    const executors = [this.#writer, ...this.#pool.executors];
-    return {
-      streams: this.#streams.size,
-      ownConnections: this.#placed.size,
-      waitingWrites: this.#queue.length,
-      waitingReads: this.#pool.length,
-      running: executors.reduce((sum, { load }) => sum + load, 0),
-      processes: executors.filter(({ state }) => state === 'starting' || state === 'ready').length,
-    };
   }
 
   carryOut(stream: ClientStream, job: Job, signal: AbortSignal | undefined, needs?: ProgramNeeds): Promise<WireAnswer> {
@@ -309,8 +289,8 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
     this.#watch.wake();
   }
 
-  forget(stream: ClientStream): void {
-    this.#streams.delete(stream);
+  forget(): void {
+    this.#streams--;
   }
 
   /** Resolves when nothing is being written; nothing is until what it answers is disposed of. */

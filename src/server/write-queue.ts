@@ -94,10 +94,7 @@ export class WriteQueue<Write extends QueuedWrite> {
 
   /** Takes out what was not begun; false when it was. */
   remove(who: Write | TicketHolder): boolean {
-    const others = this.#entries.drain();
-    const kept = others.filter((entry) => (entry.kind === 'write' ? entry.write : entry.holder) !== who);
-    this.#entries.pushFront(kept);
-    return kept.length < others.length;
+    return this.#entries.remove((entry) => (entry.kind === 'write' ? entry.write : entry.holder) === who);
   }
 
   /** A program turned out to be a transaction that goes on: its stream has the ticket without having asked. */

@@ -10,7 +10,7 @@ const ENDLESS = 'with recursive n(x) as (values (1) union all select x + 1 from 
 const ENDLESS_UPDATE = `update t set b = (${ENDLESS}) where a = 1`;
 
 /** Until a statement runs that does not end by itself. */
-const running = (streams: Streams) => until(() => streams.counts().running > 0, 'it runs');
+const running = (streams: Streams) => until(() => streams.executorCounts.busy > 0, 'it runs');
 
 const children = (): string[] =>
   execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(process.pid)], { encoding: 'utf8' })
@@ -90,7 +90,7 @@ test('what waits in the queue is cancelled without anybody noticing', async (t) 
     streams.openStream('write').batch([step('begin immediate')], options),
     streams.openStream('write').sequence('create temp table x(a); delete from t', options),
   ];
-  await until(() => streams.counts().waitingWrites === 3, 'they wait');
+  await until(() => streams.waitingWriters === 3, 'they wait');
   cancel.abort(new Error('not wanted any more'));
   for (const answer of waiting) await assert.rejects(answer, /not wanted any more/);
   await assert.rejects(streams.openStream('write').batch([step('delete from t')], options), /not wanted any more/);
@@ -161,10 +161,10 @@ test('a transaction whose process ended while it waited to write is not carried 
   await run(stream, 'begin');
   await run(stream, 'select count(*) from t');
   const waiting = assert.rejects(run(stream, 'delete from t'), { code: 'STREAM_EXPIRED' });
-  await until(() => streams.counts().waitingWrites === 1, 'it waits');
-  const processes = streams.counts().processes;
+  await until(() => streams.waitingWriters === 1, 'it waits');
+  const processes = streams.executorCounts.running;
   for (const line of children()) if (line.includes('"pool"')) process.kill(Number.parseInt(line, 10), 'SIGKILL');
-  await until(() => streams.counts().processes < processes, 'the process ends');
+  await until(() => streams.executorCounts.running < processes, 'the process ends');
   await run(holder, 'commit');
   await waiting;
   assert.equal(file.value('select count(*) from t'), 1_000);

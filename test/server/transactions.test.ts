@@ -86,6 +86,8 @@ test('temporary tables and settings are the stream’s own, and go with it', asy
   assert.deepEqual(await rows(a, 'select t.a from t join x on x.a = t.a'), [[7n]]);
   assert.deepEqual(await rows(a, 'pragma foreign_keys'), [[0n]]);
   assert.deepEqual(await rows(b, 'pragma foreign_keys'), [[1n]]);
+  await run(a, 'pragma foreign_keys = on');
+  assert.deepEqual(await rows(a, 'pragma foreign_keys'), [[1n]]);
   assert.match(await failure(b, 'select * from x'), /no such table/);
   await a[Symbol.asyncDispose]();
   for (let index = 0; index < 10; index++) {

@@ -45,6 +45,11 @@ const denied = (why: string): string => `SQLite error: not authorized: ${why}`;
 
 export const isInsert = ({ verb }: StatementTraits): boolean => verb === 'insert' || verb === 'replace';
 
+const CHANGING = new Set(['insert', 'replace', 'update', 'delete']);
+
+/** It sets `changes()`; others leave it as it is. */
+export const isChange = ({ verb }: StatementTraits): boolean => CHANGING.has(verb);
+
 /** A connection of SQLite with its prepared statements, and what it must know to be lent from stream to stream. */
 export class Connection {
   readonly database: DatabaseSync;
@@ -156,8 +161,7 @@ export class Connection {
   prepare(sql: string): Prepared {
     const kept = this.#statements.get(sql);
     if (kept === undefined) return this.#prepareAnew(sql);
-    this.#statements.delete(sql);
-    this.#statements.set(sql, kept);
+    kept.isUsed = true;
     return kept;
   }
 
@@ -201,13 +205,19 @@ export class Connection {
     return count > 0n;
   }
 
+  /** Who has been used since it was looked at last gets a second chance. */
   #keep(sql: string, prepared: Prepared): void {
     this.#statements.set(sql, prepared);
     if (this.#statements.size <= this.#options.statementsMax) return;
-    const [oldest] = this.#statements;
-    if (oldest === undefined) return;
-    this.#statements.delete(oldest[0]);
-    closeStatement(oldest[1].statement);
+    for (const [text, oldest] of this.#statements) {
+      this.#statements.delete(text);
+      if (!oldest.isUsed) {
+        closeStatement(oldest.statement);
+        return;
+      }
+      oldest.isUsed = false;
+      this.#statements.set(text, oldest);
+    }
   }
 
   /** Right before a statement is run. */
@@ -238,8 +248,9 @@ export class Connection {
     const written = after[2] - before[2];
     const isNew = after[0] !== before[0] || (isInsert(prepared.traits) && after[1] > 0n && !prepared.text.needsRowid);
     const rowid = isNew ? after[0] : this.memory[0];
-    this.memory = [rowid, after[1], this.memory[2] + written];
-    return { changes: after[1], rowid, written };
+    const changes = isChange(prepared.traits) ? after[1] : this.memory[1];
+    this.memory = [rowid, changes, this.memory[2] + written];
+    return { changes, rowid, written };
   }
 
   /** Right after a statement was run: its columns, and how many rows it looked at without an index. */

@@ -1,6 +1,6 @@
 import type { SqlValue } from '../sql.ts';
 import { bindArguments } from './bind.ts';
-import { isInsert, NEEDS_OWN } from './connection.ts';
+import { isChange, isInsert, NEEDS_OWN } from './connection.ts';
 import type { Prepared } from './prepared.ts';
 import { AnswerKind, Entry, Outcome, type WireEntry, type WireOutcome, type WireStep } from './protocol.ts';
 import { enter, holds, objectionTo, type Place, type RunContext, rowBytes, type Stop } from './run.ts';
@@ -87,6 +87,5 @@ function* entriesOfStep(
 function endOf(connection: Place['connection'], prepared: Prepared): WireEntry {
   if (!prepared.facts.writes && !prepared.facts.temp) return [Entry.end, 0n, null];
   const { changes, rowid } = connection.leaveWrite(prepared);
-  const isChange = ['insert', 'replace', 'update', 'delete'].includes(prepared.traits.verb);
-  return [Entry.end, isChange ? changes : 0n, isInsert(prepared.traits) ? rowid : null];
+  return [Entry.end, isChange(prepared.traits) ? changes : 0n, isInsert(prepared.traits) ? rowid : null];
 }

@@ -20,6 +20,8 @@ export type Prepared = {
   /** SQLite's counters, as they stood after the last run. */
   reprepares: number | null;
   fullscanSteps: number;
+  /** It was asked for since the cache had no room last. */
+  isUsed: boolean;
   /** The last run took no longer than `FAST_MS`. */
   isFast: boolean;
 };
@@ -95,6 +97,6 @@ export function newPrepared(
     ...{ statement, traits, facts, parameters, text },
     isNamed: parameters.some((name) => name !== null && !isNumbered(name)),
     columns: columnsOf(statement, text.isRenamed),
-    ...{ reprepares: 0, fullscanSteps: 0, isFast: false },
+    ...{ reprepares: 0, fullscanSteps: 0, isUsed: false, isFast: false },
   };
 }

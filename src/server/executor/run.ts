@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { StatementTraits } from '../classify.ts';
 import type { SqlValue } from '../sql.ts';
 import { type Arguments, bindArguments } from './bind.ts';
-import { type Connection, isInsert, NEEDS_OWN } from './connection.ts';
+import { type Connection, isChange, isInsert, NEEDS_OWN } from './connection.ts';
 import { FAST_MS, type Prepared } from './prepared.ts';
 import {
   AnswerKind,
@@ -34,7 +34,6 @@ export type Place = { readonly connection: Connection; readonly isShared: boolea
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
 const SKIPPED: WireOutcome = [Outcome.skipped];
-const CHANGING = new Set(['insert', 'replace', 'update', 'delete']);
 
 /** Carries out steps until the last, the first error of a sequence, or one that cannot be carried out here. */
 export function runProgram(
@@ -160,11 +159,12 @@ function collect({ statement, columns, traits }: Prepared, args: Arguments, want
   return { rows, count };
 }
 
-/** What a value takes at most that is neither text nor blob. */
-const VALUE_BYTES = 9;
+/** What a value takes in memory besides the text or blob that it is, and a row besides its values. */
+const VALUE_BYTES = 32;
+const ROW_BYTES = 32;
 
 export function rowBytes(row: readonly SqlValue[]): number {
-  let bytes = 0;
+  let bytes = ROW_BYTES;
   for (const value of row) {
     if (typeof value === 'string') bytes += value.length;
     else if (value instanceof Uint8Array) bytes += value.byteLength;
@@ -182,7 +182,7 @@ function resultOf(
   const { traits, facts } = prepared;
   const change = facts.writes || facts.temp ? connection.leaveWrite(prepared) : null;
   const scanned = connection.leave(prepared);
-  const affected = change !== null && CHANGING.has(traits.verb) ? change.changes : 0n;
+  const affected = change !== null && isChange(traits) ? change.changes : 0n;
   const rowid = change !== null && isInsert(traits) ? change.rowid : null;
   const written = change === null ? 0 : Number(change.written);
   return [Outcome.result, prepared.columns, rows, affected, rowid, Math.max(scanned, count), written, durationMs];

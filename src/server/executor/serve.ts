@@ -76,8 +76,8 @@ class Executor {
   run(): void {
     this.#say();
     for (const frame of this.#channel.read()) {
+      if (this.#options.isOrphan()) return;
       for (const request of frame as RequestFrame) {
-        if (this.#options.isOrphan()) return;
         const answer = this.#carryOut(request);
         this.#answers.push(answer);
         if (this.clock.monotonicMs() - this.#flushedMs > FLUSH_MS) this.beforeSlow();

@@ -20,7 +20,8 @@ const DIAGNOSIS_CHARACTERS_MAX = 2_000;
 /** An executor's process and the frames that go to it and come from it. */
 export class ExecutorProcess {
   readonly #child: ChildProcess;
-  readonly #socket: Socket;
+  /** Missing when the system could not start a process. */
+  readonly #socket: Socket | undefined;
   readonly #cutter = new FrameCutter();
   readonly #events: ExecutorEvents;
   readonly ended: Promise<void>;
@@ -32,13 +33,14 @@ export class ExecutorProcess {
       stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
-    this.#socket = child.stdio[DESCRIPTOR] as Socket;
-    this.#socket.on('data', (bytes: Buffer) => this.#receive(bytes));
-    this.#socket.on('error', () => {});
+    this.#socket = child.stdio?.[DESCRIPTOR] as Socket | undefined;
+    this.#socket?.on('data', (bytes: Buffer) => this.#receive(bytes));
+    this.#socket?.on('error', () => {});
     child.stdin?.on('error', () => {});
     child.stderr?.on('data', (bytes: Buffer) => this.#note(String(bytes)));
     child.on('error', (error) => this.#note(error.message));
-    this.ended = new Promise((resolve) => child.on('close', () => resolve(events.onEnd(this.#diagnosis.trim()))));
+    const end = child.pid === undefined ? 'error' : 'close';
+    this.ended = new Promise((resolve) => child.on(end, () => resolve(events.onEnd(this.#diagnosis.trim()))));
   }
 
   #note(words: string): void {
@@ -55,19 +57,19 @@ export class ExecutorProcess {
 
   send(requests: RequestFrame): void {
     const [first, ...rest] = encodeFrame(requests);
-    if (rest.length === 1) this.#socket.write(Buffer.concat([first as Uint8Array, ...rest]));
+    if (rest.length === 1) this.#socket?.write(Buffer.concat([first as Uint8Array, ...rest]));
     else this.#sendPieces([first as Uint8Array, ...rest]);
   }
 
   #sendPieces(pieces: readonly Uint8Array[]): void {
-    this.#socket.cork();
-    for (const piece of pieces) this.#socket.write(piece);
-    this.#socket.uncork();
+    this.#socket?.cork();
+    for (const piece of pieces) this.#socket?.write(piece);
+    this.#socket?.uncork();
   }
 
   /** Lets it finish what it was sent, and end. */
   end(): void {
-    this.#socket.end();
+    this.#socket?.end();
   }
 
   /** Ends it at once. */

@@ -65,7 +65,8 @@ export class ReaderPool {
 
   /** Takes out what was not begun; false when it was. */
   remove(job: Job): boolean {
-    return this.#waiting.remove(job) || [...this.#waitingHere.values()].some((jobs) => jobs.remove(job));
+    const isIt = (other: Job) => other === job;
+    return this.#waiting.remove(isIt) || [...this.#waitingHere.values()].some((jobs) => jobs.remove(isIt));
   }
 
   returned(jobs: readonly Job[]): void {

@@ -4,6 +4,7 @@ import { type CommitGate, samePosition, type WalPosition } from '../commit-gate.
 import type { ExecutorArguments } from '../executor/arguments.ts';
 import type { AnswerFrame, WireAnswer } from '../executor/protocol.ts';
 import { AnswerKind } from '../executor/protocol.ts';
+import { Fifo } from '../fifo.ts';
 import { ExecutorProcess } from './executor-process.ts';
 import type { Job, JobOwner } from './job.ts';
 import { judgeLoss } from './loss.ts';
@@ -35,13 +36,14 @@ const RESTART_LAST_MS = 5_000;
 export class RemoteExecutor {
   readonly #arguments: ExecutorArguments;
   readonly #environment: ExecutorEnvironment;
-  readonly #jobs = new Map<number, Job>();
+  /** In the order in which they are answered, numbered from `#firstId` on. */
+  readonly #jobs = new Fifo<Job>();
+  #firstId = 1;
   /** Streams that have a connection of their own there. */
   readonly streams = new Set<JobOwner>();
   #process: ExecutorProcess | null = null;
   /** Processes that were told to end and have not yet. */
   readonly #leaving = new Set<ExecutorProcess>();
-  #nextId = 1;
   #isPaused = false;
   #hasAnswered = false;
   #isKilled = false;
@@ -60,7 +62,7 @@ export class RemoteExecutor {
   }
 
   get load(): number {
-    return this.#jobs.size + (this.#held?.length ?? 0);
+    return this.#jobs.length + (this.#held?.length ?? 0);
   }
 
   get role(): ExecutorArguments['role'] {
@@ -80,8 +82,7 @@ export class RemoteExecutor {
 
   /** The job that is being carried out, as far as is known. */
   get running(): Job | null {
-    const [first] = this.#jobs.values();
-    return first ?? null;
+    return this.#jobs.peek() ?? null;
   }
 
   start(): void {
@@ -103,11 +104,11 @@ export class RemoteExecutor {
     }
     this.start();
     const nowMs = this.#environment.clock.monotonicMs();
-    if (this.#jobs.size === 0) this.sinceMs = nowMs;
+    if (this.#jobs.length === 0) this.sinceMs = nowMs;
     if (jobs.some(({ options }) => options.isWrite)) this.#noteBase();
     const requests = jobs.map((job) => {
-      const id = this.#nextId++;
-      this.#jobs.set(id, job);
+      const id = this.#firstId + this.#jobs.length;
+      this.#jobs.push(job);
       job.executor = this;
       job.sentMs = nowMs;
       return job.options.request(id);
@@ -117,7 +118,7 @@ export class RemoteExecutor {
 
   /** Only one executor has writes under way at a time: if none has, nothing moves the WAL. */
   #noteBase(): void {
-    for (const { options } of this.#jobs.values()) if (options.isWrite) return;
+    for (const { options } of this.#jobs) if (options.isWrite) return;
     this.#base = this.#environment.gate.position();
   }
 
@@ -133,9 +134,8 @@ export class RemoteExecutor {
   }
 
   #take(answer: WireAnswer): Job | null {
-    const job = this.#jobs.get(answer[1]);
-    if (job === undefined) return null;
-    this.#jobs.delete(answer[1]);
+    const job = this.#jobs.shift();
+    if (job === undefined || answer[1] !== this.#firstId++) throw outOfStep();
     job.executor = null;
     if (answer[0] === AnswerKind.notRun) {
       this.#environment.onReturned(this, [job]);
@@ -184,8 +184,8 @@ export class RemoteExecutor {
     this.#process = null;
     const isCrash = !this.#isKilled;
     if (isCrash && !this.#hasAnswered) this.#rest();
-    const lost = [...this.#jobs.values()];
-    this.#jobs.clear();
+    const lost = this.#jobs.drain();
+    this.#firstId += lost.length;
     const returned = this.#judge(lost, isCrash, diagnosis);
     for (const stream of [...this.streams]) stream.lost();
     this.streams.clear();
@@ -267,6 +267,8 @@ export class RemoteExecutor {
     ended.abort();
   }
 }
+
+const outOfStep = () => new SpeilError('INTERNAL', 'An executor answered something that it was not asked');
 
 function failure(verdict: 'expired' | 'unknown' | 'failed', diagnosis: string): SpeilError {
   if (verdict === 'expired') return streamExpired();
