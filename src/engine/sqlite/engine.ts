@@ -143,7 +143,7 @@ export class SqliteEngine implements AsyncDisposable {
   /** Throws `DISK_FULL` or `DATABASE_STOPPED` when a write could not be hardened. */
   admitWrite(): void {
     if (this.#state === 'stopped') throw stopped(this.#failure);
-    if (this.#isShortOfRoom) this.#seekRoom();
+    if (this.#isShortOfRoom || this.#state === 'disk-full') this.#seekRoom();
     if (this.#state === 'disk-full') throw diskFull(this.#failure);
   }
 
