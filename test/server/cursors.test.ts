@@ -99,6 +99,20 @@ test('a cursor that is left alone is ended, and says so when it is asked again',
   assert.equal((await outcome(stream, 'select 1')).kind, 'result');
 });
 
+test('values of a later step are those that were given, whatever is asked in between', async (t) => {
+  const { streams } = serve(t, { schema, settings: { readersMax: 1 } });
+  const blob = new Uint8Array(40_000).fill(0x41);
+  const steps = [step('select a, zeroblob(1000) from t'), step('select cast(? as text)', [blob])];
+  let last: CursorEntry | null = null;
+  for await (const entry of streams.openStream('read').cursor(steps)) {
+    if (entry.kind !== 'row') continue;
+    last = entry;
+    if (Number(entry.row[0]) % 1_000 === 0)
+      await rows(streams.openStream('read'), 'select length(?)', ['z'.repeat(250_000)]);
+  }
+  assert.equal(last?.kind === 'row' && last.row[0] === 'A'.repeat(40_000), true);
+});
+
 test('blobs and texts of 100 MB both ways', async (t) => {
   const { streams, file } = serve(t, { schema: 'create table b(x)' });
   const stream = streams.openStream('write');

@@ -42,10 +42,10 @@ const statement: fc.Arbitrary<string> = fc.oneof(
     'select * from x',
     'drop table x',
   ),
-  fc.constantFrom('alter table w add column m', 'alter table w drop column m', 'pragma foreign_keys = off', 'nonsense'),
+  fc.constantFrom('alter table w add column m', 'pragma foreign_keys = off', 'nonsense'),
 );
 
-const WRITE = /insert|update|delete|replace|alter|immediate/;
+const WRITE = /insert|update|delete|replace|alter|drop|immediate/;
 
 /** Plain SQLite: what a stream must be like, as far as its client can tell. */
 class Plain {
@@ -122,6 +122,6 @@ test('property: each of several streams is like a connection of its own to plain
   const script = fc.array(fc.tuple(fc.nat(STREAMS - 1), statement), { minLength: 1, maxLength: 40 });
   await fc.assert(
     fc.asyncProperty(script, async (steps) => compare(serve(t, { schema: SCHEMA }), plainConnections(t), steps)),
-    { numRuns: 25, endOnFailure: false, interruptAfterTimeLimit: 20_000 },
+    { numRuns: 15 },
   );
 });

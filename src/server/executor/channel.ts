@@ -1,5 +1,5 @@
 import { readSync, writevSync } from 'node:fs';
-import { decodeFrame, encodeFrame, FrameCutter } from './frames.ts';
+import { decodeFrame, encodeFrame, FrameCutter, hasAttachments } from './frames.ts';
 
 /** Large enough for a group of programs in one read. */
 const READ_BYTES = 256 * 1024;
@@ -19,12 +19,14 @@ export class BlockingChannel {
     this.#descriptor = descriptor;
   }
 
-  /** The values of the next frames, at least one, each decoded when it is asked for; null at the end. */
+  /** The values of frames as they come, until the other end is closed. They stay as they are, however long they are kept. */
   *read(): Generator<unknown, void> {
     for (;;) {
       const length = retrying(() => readSync(this.#descriptor, this.#buffer, 0, READ_BYTES, null));
       if (length === 0) return;
-      for (const frame of this.#cutter.push(this.#buffer.subarray(0, length))) yield decodeFrame(frame);
+      for (const frame of this.#cutter.push(this.#buffer.subarray(0, length))) {
+        yield decodeFrame(hasAttachments(frame) ? Buffer.from(frame) : frame);
+      }
     }
   }
 

@@ -68,6 +68,9 @@ export function encodeFrame(value: unknown): Uint8Array[] {
 export const frameBytes = (header: Buffer): number =>
   HEADER_BYTES + header.readUInt32LE(0) + header.readUInt32LE(4) + header.readUInt32LE(8);
 
+/** Its value holds views of it. */
+export const hasAttachments = (frame: Buffer): boolean => frame.readUInt32LE(4) > 0;
+
 /** The value of a whole frame. Its large blobs are views of `frame`. */
 export function decodeFrame(frame: Buffer): unknown {
   const payloadEnd = HEADER_BYTES + frame.readUInt32LE(0);
