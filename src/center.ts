@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type ClientsEvent, createDialledClients, type DialledClients } from './client/dialled/accept.ts';
-import { refuseInsecureListen } from './client/http/listen-rule.ts';
 import { SpeilError } from './core/error.ts';
 import { openSource, runtime } from './open.ts';
 import { createAlerts } from './operation-center/alerts.ts';
@@ -11,7 +10,6 @@ import type { Api } from './operation-center/api/parts.ts';
 import { createCycleClients } from './operation-center/cycle-clients.ts';
 import { type DataFolder, keepOperatorToken, openDataFolder } from './operation-center/data-folder.ts';
 import { openCenterDatabase } from './operation-center/database.ts';
-import { createCenterLog } from './operation-center/log.ts';
 import { createCenterMetrics } from './operation-center/metrics.ts';
 import { type CenterRunner, createRunner } from './operation-center/runner.ts';
 import type { CenterLog } from './operation-center/runner-port.ts';
@@ -20,6 +18,8 @@ import type { Store } from './operation-center/store.ts';
 import { createStore, prepareSecrets } from './operation-center/store-create.ts';
 import { BUILD } from './runtime/build.ts';
 import { createRedact } from './runtime/redact.ts';
+import { refuseInsecureListen } from './service/listen-rule.ts';
+import { createLog } from './service/log.ts';
 
 export type CenterOptions = {
   /** Folder for keys, the operator's token and, without `database`, the center's database; made when it is missing. */
@@ -127,7 +127,7 @@ async function openStore(options: CenterOptions, folder: DataFolder, parts: Asyn
 /** Every text that is logged loses its passwords, those of the center's own database wherever they stand. */
 function logOf({ log, database = '' }: CenterOptions): CenterLog {
   const { write = () => {}, form = 'json' } = log ?? {};
-  return createCenterLog({ write, form, clock: runtime.clock, redact: createRedact([database], process.env) });
+  return createLog({ write, form, clock: runtime.clock, redact: createRedact([database], process.env) });
 }
 
 function dialledClients(

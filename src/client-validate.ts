@@ -5,7 +5,6 @@ import { readCenterAddress } from './client/dialled/address.ts';
 import { type DialEvent, dialCenter } from './client/dialled/dial.ts';
 import { type ProxySettings, proxyFor } from './client/dialled/proxy.ts';
 import { HOOK_NAMES, type Hooks } from './client/hooks.ts';
-import { refuseInsecureListen } from './client/http/listen-rule.ts';
 import { type KeyTexts, readServiceKeys, type ServiceKeys } from './client/service-keys.ts';
 import { keyId } from './client/trust/keys.ts';
 import { type Check, Checks, failed } from './client/validate/check.ts';
@@ -14,6 +13,7 @@ import { SpeilError } from './core/error.ts';
 import { fillTemplate, hasTenantPlaceholder } from './database/location-template.ts';
 import { missingForProvision, openMirror, provisionedTenants, refuseTemplate, runtime } from './open.ts';
 import { BUILD } from './runtime/build.ts';
+import { refuseInsecureListen } from './service/listen-rule.ts';
 
 export type { Check } from './client/validate/check.ts';
 

@@ -3,6 +3,7 @@ import type { CallServer } from './client/http/serve.ts';
 import type { ClientInfo } from './client-info.ts';
 import type { ConnectClientOptions, ServeClientOptions } from './client-service.ts';
 import type { ValidateClientOptions, Validation } from './client-validate.ts';
+import type { ServerOptions, SpeilServer } from './server.ts';
 
 export type { Center, CenterLogging, CenterOptions } from './center.ts';
 export type { Admission, HookContext, Hooks, NoticeKind } from './client/hooks.ts';
@@ -29,6 +30,20 @@ export {
   type TableStatus,
   untrack,
 } from './mirror.ts';
+export type {
+  LocalDatabase,
+  LocalDatabaseOptions,
+  SqlArgument,
+  SqlArguments,
+  SqlExecutor,
+  SqlInput,
+  SqlResult,
+  SqlRow,
+  TransactionMode,
+} from './server/local-database.ts';
+export type { SqlValue } from './server/sql.ts';
+export { SqlError } from './server/sql-error.ts';
+export type { ServerOptions, SpeilServer } from './server.ts';
 export type { SchemaChange, TableSummary } from './task/contract.ts';
 export type { CycleReport, TableOutlook, TableReport, TaskEvent } from './task/report.ts';
 export { type TableVerdict, type VerifyOptions, type VerifyProgress, type VerifyReport, verify } from './verify.ts';
@@ -56,3 +71,7 @@ export const clientInfo = async (
   template: string,
   options: { tenant?: string | undefined } = {},
 ): Promise<ClientInfo> => (await import('./client-info.ts')).clientInfo(template, options);
+
+/** A SQLite server in this process, until it is disposed: loaded when it is first called. */
+export const startServer = async (options: ServerOptions): Promise<SpeilServer> =>
+  (await import('./server.ts')).startServer(options);

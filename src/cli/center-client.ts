@@ -1,14 +1,24 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { isLoopback } from '../client/http/listen-rule.ts';
-import { ERROR_CODES, type ErrorCode, SpeilError } from '../core/error.ts';
-import type { FailureAnswer } from '../operation-center/api/schemas.ts';
+import { existsSync } from 'node:fs';
+import { SpeilError } from '../core/error.ts';
 import type { Environment } from './environment.ts';
 import type { Output } from './output.ts';
+import { failureOf, type Method, readTokenFile, type ServiceWords, serviceUrl, unreachable } from './service-call.ts';
 import { printable } from './text.ts';
+
+export { path } from './service-call.ts';
 
 export const CENTER_DEFAULT = 'http://127.0.0.1:8500';
 /** Where `speil center serve --data center/` puts it. */
 export const TOKEN_FILE_DEFAULT = 'center/operator.token';
+
+const WORDS: ServiceWords = {
+  service: 'the center',
+  kind: 'an operation center does',
+  start: 'speil center serve',
+  flag: '--center',
+  variable: 'SPEIL_CENTER',
+  example: 'https://center.example:8500',
+};
 
 /** How often a center that is away is asked again by whoever waits for something. */
 const ASK_AGAIN_MS = 2_000;
@@ -20,7 +30,6 @@ export type CenterFlags = {
   readonly insecure?: boolean;
 };
 
-type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 type Query = Readonly<Record<string, string | number | undefined>>;
 
 /** The API of an operation center. Every failure is a `SpeilError`, the center's own included. */
@@ -38,7 +47,7 @@ export class CenterClient {
   /** Throws `USAGE` when it is not known which center, or there is no token for it. */
   static of(flags: CenterFlags, environment: Environment): CenterClient {
     const { variables, signal } = environment;
-    const url = centerUrl(flags.center ?? variables['SPEIL_CENTER'] ?? CENTER_DEFAULT, flags.insecure === true);
+    const url = serviceUrl(flags.center ?? variables['SPEIL_CENTER'] ?? CENTER_DEFAULT, flags.insecure === true, WORDS);
     return new CenterClient(url, readToken(flags.tokenFile ?? variables['SPEIL_TOKEN_FILE']), signal);
   }
 
@@ -56,7 +65,7 @@ export class CenterClient {
   async #send<T>(method: Method, path: string, body: object | undefined): Promise<T> {
     const response = await this.#fetch(method, path, body);
     const text = await response.text();
-    if (!response.ok) throw failureOf(response.status, text, this.#url);
+    if (!response.ok) throw failureOf(response.status, text, this.#url, WORDS);
     return (text === '' ? undefined : JSON.parse(text)) as T;
   }
 
@@ -73,7 +82,7 @@ export class CenterClient {
       });
     } catch (cause) {
       if (this.#signal.aborted) throw interrupted(cause);
-      throw unreachable(this.#url, cause);
+      throw unreachable(this.#url, cause, WORDS);
     }
   }
 }
@@ -97,33 +106,9 @@ export async function patiently<T>(
 const isPassing = (error: unknown): error is SpeilError =>
   error instanceof SpeilError && (error.code === 'UNREACHABLE' || error.code === 'CENTER_DATABASE_FAILED');
 
-/** A path with names in it. */
-export const path = (parts: TemplateStringsArray, ...names: readonly string[]): string =>
-  parts.reduce((text, part, index) => `${text}${encodeURIComponent(names[index - 1] ?? '')}${part}`);
-
-function centerUrl(text: string, insecure: boolean): URL {
-  const url = URL.parse(text);
-  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
-    throw new SpeilError('USAGE', 'The address of the center is not a URL.', {
-      hint: 'Write --center https://center.example:8500, or set SPEIL_CENTER.',
-    });
-  }
-  if (url.protocol === 'https:' || insecure || isLoopback(url.hostname)) return url;
-  throw new SpeilError('USAGE', `${url.origin} is not encrypted: the token could be read on the way.`, {
-    hint: 'Write https://…, or add --insecure when the way is safe.',
-  });
-}
-
 function readToken(file: string | undefined): string {
   if (file === undefined && !existsSync(TOKEN_FILE_DEFAULT)) throw noToken();
-  try {
-    return readFileSync(file ?? TOKEN_FILE_DEFAULT, 'utf8').trim();
-  } catch (cause) {
-    throw new SpeilError('FILE_MISSING', `The token file ${file ?? TOKEN_FILE_DEFAULT} cannot be read.`, {
-      hint: 'Name another with --token-file or SPEIL_TOKEN_FILE.',
-      cause,
-    });
-  }
+  return readTokenFile(file ?? TOKEN_FILE_DEFAULT);
 }
 
 const noToken = (): SpeilError =>
@@ -133,40 +118,3 @@ const noToken = (): SpeilError =>
 
 const interrupted = (cause: unknown): SpeilError =>
   new SpeilError('INTERRUPTED', 'interrupted; what was asked for goes on at the center', { cause, recovery: 'retry' });
-
-function unreachable(url: URL, cause: unknown): SpeilError {
-  const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
-  const { code = '', message = '' } = reason as { readonly code?: string; readonly message?: string };
-  const tls = /CERT|TLS|SSL|SIGNED|ISSUER/.test(code);
-  return new SpeilError(
-    tls ? 'TLS_FAILED' : 'UNREACHABLE',
-    `the center at ${url.origin} does not answer: ${message || code}`,
-    {
-      hint: tls
-        ? 'For a certificate of your own authority set NODE_EXTRA_CA_CERTS to its file.'
-        : 'Is it started (`speil center serve`)? Name another with --center or SPEIL_CENTER.',
-      recovery: 'retry',
-      cause,
-    },
-  );
-}
-
-function failureOf(status: number, text: string, url: URL): SpeilError {
-  const said = parsed(text);
-  const code = ERROR_CODES.find((known) => known === said.code) satisfies ErrorCode | undefined;
-  if (code === undefined || typeof said.message !== 'string') {
-    return new SpeilError('CONTRACT_BROKEN', `${url.origin} answered ${status}, and not as an operation center does`, {
-      hint: 'Check --center and SPEIL_CENTER.',
-    });
-  }
-  return new SpeilError(code, said.message, { hint: said.hint ?? undefined });
-}
-
-function parsed(text: string): Partial<FailureAnswer> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : {};
-  } catch {
-    return {};
-  }
-}

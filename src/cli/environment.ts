@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { SettingKind, SettingValue } from '../runtime/config.ts';
+import type { LineReader, LineReaderOptions } from '../runtime/line-reader.ts';
 
 /** What a command needs of standard output and standard error. */
 export interface TextStream {
@@ -20,6 +21,8 @@ export type Environment = {
   readonly stderr: TextStream;
   /** Absent: there is nobody to ask. */
   readonly stdin?: InputStream | undefined;
+  /** Reads what is typed on the terminal, line by line. Absent: there is nobody who types. */
+  readonly readLines?: ((options: Omit<LineReaderOptions, 'input' | 'output'>) => LineReader) | undefined;
   readonly variables: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly version: string;

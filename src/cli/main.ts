@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { readConfig } from '../runtime/config.ts';
 import { type Interrupt, listenForInterrupts } from '../runtime/interrupt.ts';
+import { openLineReader } from '../runtime/line-reader.ts';
 import { createRedact } from '../runtime/redact.ts';
 import { systemClock } from '../runtime/system-clock.ts';
 import type { Environment } from './environment.ts';
@@ -22,6 +23,10 @@ const environmentOf = (typed: readonly string[], signal: AbortSignal): Environme
   stdout: process.stdout,
   stderr: process.stderr,
   stdin: process.stdin,
+  readLines:
+    process.stdin.isTTY && process.stdout.isTTY
+      ? (options) => openLineReader({ ...options, input: process.stdin, output: process.stdout })
+      : undefined,
   variables: process.env,
   clock: systemClock,
   version: packageVersion(),

@@ -1,10 +1,16 @@
 import { Command, CommanderError } from 'commander';
 import { errorReport, SpeilError } from '../core/error.ts';
+import { backupCommand } from './commands/backup.ts';
 import { centerCommand } from './commands/center.ts';
 import { clientCommand } from './commands/client.ts';
+import { databaseCommand } from './commands/database.ts';
+import { journalCommand } from './commands/journal.ts';
 import { keysCommand } from './commands/keys.ts';
 import { mirrorCommand } from './commands/mirror.ts';
+import { restoreCommand } from './commands/restore.ts';
 import { resyncCommand } from './commands/resync.ts';
+import { serverCommand } from './commands/server.ts';
+import { sqlCommand } from './commands/sql.ts';
 import { statusCommand } from './commands/status.ts';
 import { untrackCommand } from './commands/untrack.ts';
 import { verifyCommand } from './commands/verify.ts';
@@ -39,6 +45,7 @@ function buildProgram(shell: Shell): Command {
     .description('Speil keeps a live, provable copy of a PostgreSQL or SQLite database somewhere else.')
     .version(environment.version, '--version', 'print the version')
     .helpOption('-h, --help', 'show this help')
+    .enablePositionalOptions()
     .helpCommand('help [command]', 'show the help of a command');
   for (const make of [
     mirrorCommand,
@@ -49,6 +56,12 @@ function buildProgram(shell: Shell): Command {
     centerCommand,
     clientCommand,
     keysCommand,
+    serverCommand,
+    databaseCommand,
+    sqlCommand,
+    backupCommand,
+    restoreCommand,
+    journalCommand,
   ]) {
     program.addCommand(make(shell));
   }

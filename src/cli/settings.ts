@@ -117,7 +117,8 @@ export const both = (
 const namesOf = (value: SettingValue): readonly string[] =>
   Array.isArray(value) ? value.map(String) : collectNames(String(value));
 
-function parseSetting<T>(path: string, name: string, value: SettingValue, parse: (value: SettingValue) => T): T {
+/** A setting of a configuration file, checked as its flag is. Throws `USAGE` that names file and setting. */
+export function parseSetting<T>(path: string, name: string, value: SettingValue, parse: (value: SettingValue) => T): T {
   try {
     return parse(value);
   } catch (error) {

@@ -6,6 +6,7 @@ import { SqliteFixture } from '../../test/support/sqlite-fixture.ts';
 import { column, schemaOf } from '../../test/support/sqlite-mirror.ts';
 import { SpeilError } from '../core/error.ts';
 import { Lsn } from '../core/lsn.ts';
+import type { RowDataRequest } from '../task/contract.ts';
 import { type CallHandlerOptions, type CallLogEntry, createCallHandler } from './call-handler.ts';
 import type { CallAnswer, CallRequest, Exchange } from './exchange.ts';
 import { createRemoteClient, type RemoteClientOptions } from './remote-client.ts';
@@ -44,6 +45,9 @@ const failing = (error: unknown): TenantMirrors => ({
   use: () => Promise.reject(error),
   async [Symbol.asyncDispose]() {},
 });
+
+/** The longest that a call token is good for. */
+const TOKEN_HOLDS_MS = 360_000;
 
 const hello = { tenant: 'acme', clientState: '' };
 
@@ -145,6 +149,69 @@ test('every call has a token of its own', async () => {
   });
   for (const _ of [1, 2, 3]) await assert.rejects(client.authenticate(hello), { code: 'INTERNAL' });
   assert.equal(tokens.size, 3);
+});
+
+/** Rows that no mirror takes, and that compress well. */
+const rowsCall = (): RowDataRequest => ({
+  clientState: '',
+  batches: [
+    {
+      table: { schema: null, name: 'person' },
+      schemaHash: 'none',
+      format: 'typed',
+      rows: Buffer.alloc(4_000, 'row\n'),
+      rowCount: 1_000,
+      phase: { kind: 'copy', progress: '', done: false },
+    },
+  ],
+});
+
+test('a call that was prepared is sent at once, with a token of that moment, and may be repeated', async () => {
+  await using fixture = new SqliteFixture();
+  const handler = handlerOf(onlyMirror(await fixture.mirror()));
+  const sent: CallRequest[] = [];
+  const client = clientOf(
+    (request) => {
+      sent.push(request);
+      return handler(request);
+    },
+    { compress: true },
+  );
+  const request = rowsCall();
+  await client.prepareRowData?.(request);
+  assert.equal(sent.length, 0);
+  clock.advance(TOKEN_HOLDS_MS);
+  const answer = client.rowData(request);
+  assert.equal(sent.length, 1, 'compressed before');
+  const { tables } = await answer;
+  assert.match(tables[0]?.error?.message ?? '', /not one of the mirror’s tables/, 'it was trusted and read');
+  await client.rowData(request);
+  await client.rowData(rowsCall());
+  const [first, ...others] = sent;
+  for (const { token, encoding, body } of others) {
+    assert.notEqual(token, first?.token);
+    assert.deepEqual([encoding, body], ['zstd', first?.body]);
+  }
+});
+
+test('a call that is prepared and larger than the client takes is refused when it is made', async () => {
+  await using fixture = new SqliteFixture();
+  const handler = handlerOf(onlyMirror(await fixture.mirror()), { callBytesMax: 3_000 });
+  const client = clientOf(handler, { compress: true });
+  await client.authenticate(hello);
+  const request = rowsCall();
+  await client.prepareRowData?.(request);
+  await assert.rejects(client.rowData(request), { code: 'CALL_TOO_LARGE' });
+});
+
+test('a call is sent before whoever waits for the next turn has it, a source that reads for instance', async () => {
+  let turns = 0;
+  const client = clientOf(async () => {
+    assert.equal(turns, 0);
+    throw new SpeilError('INTERRUPTED', 'enough');
+  });
+  setImmediate(() => turns++);
+  await assert.rejects(client.rowData({ clientState: '', batches: [] }), { code: 'INTERRUPTED' });
 });
 
 test('the signal of the task reaches the exchange', async () => {

@@ -4,8 +4,9 @@ import type { AuthenticateAnswer, MirrorClientService } from '../task/contract.t
 import type { CallAnswer, CallName, Exchange } from './exchange.ts';
 import { verifyAnswerToken } from './trust/answer-token.ts';
 import { newNonce, signCallToken } from './trust/call-token.ts';
+import { bodyDigest } from './trust/digest.ts';
 import { keyId } from './trust/keys.ts';
-import { pack, tooLarge, unpack } from './wire/compression.ts';
+import { type Packed, pack, tooLarge, unpack } from './wire/compression.ts';
 import {
   type Answers,
   decodeAnswer,
@@ -47,6 +48,7 @@ export function createRemoteClient(options: RemoteClientOptions): MirrorClientSe
     authenticate: (request) => caller.authenticate(request),
     tableSchema: (request) => caller.call('table-schema', request),
     wipe: (request) => caller.call('wipe', request),
+    prepareRowData: (request) => caller.prepare(request),
     rowData: (request) => caller.call('row-data', request),
     replicationCompleted: (request) => caller.call('replication-completed', request),
   };
@@ -58,6 +60,8 @@ class RemoteCaller {
   readonly #signal: AbortSignal;
   /** What the client said that it takes; known from its first answer on. */
   #callBytesMax: number | null = null;
+  /** Bodies of calls that are about to be made. Each lives as long as its request. */
+  readonly #prepared = new WeakMap<object, CallBody>();
 
   constructor(options: RemoteClientOptions) {
     this.#options = options;
@@ -69,7 +73,7 @@ class RemoteCaller {
     const { tenant, application, clientPublicKey, clock } = this.#options;
     const nonce = newNonce();
     const { proof, answer } = decodeProved(
-      await this.#send('authenticate', encodeRequest('authenticate', request), nonce),
+      await this.#send('authenticate', await this.#bodyOf('authenticate', request), nonce),
     );
     await verifyAnswerToken(clientPublicKey, proof, { nonce, tenant, application, body: answer }, clock);
     const authenticated = decodeAnswer('authenticate', answer);
@@ -78,18 +82,36 @@ class RemoteCaller {
   }
 
   async call<C extends Exclude<CallName, 'authenticate'>>(call: C, request: Requests[C]): Promise<Answers[C]> {
-    return decodeAnswer(call, await this.#send(call, encodeRequest(call, request), newNonce()));
+    const body = this.#prepared.get(request) ?? (await this.#bodyOf(call, request));
+    return decodeAnswer(call, await this.#send(call, body, newNonce()));
+  }
+
+  async prepare(request: Requests['row-data']): Promise<void> {
+    this.#prepared.set(request, await this.#bodyOf('row-data', request));
+  }
+
+  async #bodyOf<C extends CallName>(call: C, request: Requests[C]): Promise<CallBody> {
+    const bytes = encodeRequest(call, request);
+    const packed = await pack(bytes, this.#options.compress ?? false);
+    return { packed, digest: bodyDigest(packed.body), bytes: bytes.byteLength };
   }
 
   /** Answers the body of an answer that is a success. */
-  async #send(call: CallName, bytes: Uint8Array, nonce: string): Promise<Uint8Array> {
-    const { exchange, tenant, application, signingKey, clock, compress = false } = this.#options;
-    if (this.#callBytesMax !== null && bytes.byteLength > this.#callBytesMax) throw tooLarge(this.#callBytesMax);
-    const { encoding, body } = await pack(bytes, compress);
-    const token = await signCallToken(signingKey, this.#kid, { tenant, application, call, body, nonce }, clock);
-    return unpackAnswer(await exchange.send({ call, token, encoding, body }, this.#signal));
+  async #send(call: CallName, { packed, digest, bytes }: CallBody, nonce: string): Promise<Uint8Array> {
+    const { exchange, tenant, application, signingKey, clock } = this.#options;
+    if (this.#callBytesMax !== null && bytes > this.#callBytesMax) throw tooLarge(this.#callBytesMax);
+    const token = signCallToken(signingKey, this.#kid, { tenant, application, call, digest, nonce }, clock);
+    return unpackAnswer(await exchange.send({ call, token, ...packed }, this.#signal));
   }
 }
+
+/** All of a call that does not depend on when it is sent. */
+type CallBody = {
+  readonly packed: Packed;
+  readonly digest: string;
+  /** Before it was packed. */
+  readonly bytes: number;
+};
 
 async function unpackAnswer(answer: CallAnswer): Promise<Uint8Array> {
   const body = await unpack(answer, ANSWER_BYTES_MAX);

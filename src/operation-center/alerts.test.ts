@@ -41,7 +41,7 @@ async function openCenter() {
     receiver,
     logged,
     told,
-    alerts: () => ends.use(createAlerts({ store, clock, random, log })),
+    alerts: (of: Store = store) => ends.use(createAlerts({ store: of, clock, random, log })),
     [Symbol.asyncDispose]: () => ends.disposeAsync(),
   };
 }
@@ -50,8 +50,11 @@ type Center = Awaited<ReturnType<typeof openCenter>>;
 
 type Told = { readonly type: string; readonly timestamp: string; readonly data: Readonly<Record<string, unknown>> };
 
-/** What was posted must have arrived before the clock moves on: hours would pass for a message on its way. */
 const until = (t: TestContext, check: () => void) => t.waitFor(check, { interval: 5, timeout: 8_000 });
+
+/** No look is under way, and no message: before the clock moves on by hours, which are too long for an answer. */
+const resting = (t: TestContext, { clock }: Center, centers: number) =>
+  until(t, () => assert.equal(clock.sleepers, centers));
 
 /** One cycle as the runner has it: run, schedule, alerts. */
 async function cycle({ store, clock, mirror }: Center, alerts: CenterAlerts, status: Run['status']): Promise<Run> {
@@ -107,6 +110,7 @@ test('of several centers one tells it', async (t) => {
   const run = await cycle(center, several[0], 'failed');
   await several[1].cycleEnded({ run, mirror: center.mirror, before, failuresInRow: 1 });
   await until(t, () => assert.deepEqual(types(center), ['mirror.failed']));
+  await resting(t, center, several.length);
   center.clock.advance(3 * EVERY_MS);
   await Promise.all(several.map((alerts) => alerts.look()));
   await until(t, () => assert.deepEqual(types(center), ['mirror.failed', 'mirror.behind']));
@@ -165,6 +169,34 @@ test('time in which no cycle may start does not put a mirror behind', async (t) 
   await pass(0.05);
   await until(t, () => assert.deepEqual(types(center), ['mirror.behind']));
 });
+
+for (const held of ['paused', 'maintenance'] as const) {
+  test(`a look that ends after a later one does not take back time in which no cycle could start: ${held}`, async (t) => {
+    await using center = await openCenter();
+    const { clock, store } = center;
+    const hold = (on: boolean) =>
+      held === 'paused' ? store.saveTenant('acme', { paused: on }) : store.saveSettings({ maintenance: on });
+    await hold(true);
+    clock.advance(3 * EVERY_MS);
+    const slow = Promise.withResolvers<void>();
+    const waits = [slow.promise];
+    const settings = async () => {
+      await waits.shift();
+      return store.settings();
+    };
+    const alerts = center.alerts({ ...store, settings });
+    const overtaken = alerts.look();
+    clock.advance(1.5 * EVERY_MS);
+    await alerts.look();
+    await resting(t, center, 1);
+    slow.resolve();
+    await overtaken;
+    await hold(false);
+    clock.advance(EVERY_MS);
+    await alerts.look();
+    assert.deepEqual(await messages(store), []);
+  });
+}
 
 test('a look comes by itself every minute', async (t) => {
   await using center = await openCenter();

@@ -37,7 +37,10 @@ class WebhookAlerts implements CenterAlerts {
   readonly #options: AlertsOptions;
   readonly #webhook: Webhook;
   readonly #ending = new AbortController();
-  /** When cycles could not start for the last time: of every mirror, and of each tenant's. Milliseconds since 1970. */
+  /**
+   * When cycles could not start for the last time: of every mirror, and of each tenant's. Milliseconds since 1970. Never
+   * earlier than it was: a look may end after a later one.
+   */
   #heldAtMs: number;
   readonly #tenantsHeldAtMs = new Map<string, number>();
   #looking: Promise<void> = Promise.resolve();
@@ -70,13 +73,14 @@ class WebhookAlerts implements CenterAlerts {
     const { store, clock } = this.#options;
     const nowMs = clock.now();
     const { maintenance, quietHours } = await store.settings();
-    if (maintenance || isQuiet(quietHours, nowMs)) this.#heldAtMs = nowMs;
+    if (maintenance || isQuiet(quietHours, nowMs)) this.#heldAtMs = Math.max(this.#heldAtMs, nowMs);
     for (const candidate of await store.alertCandidates(nowMs)) await this.#judge(candidate, nowMs);
   }
 
   async #judge({ mirror, schedule, held, told }: AlertCandidate, nowMs: number): Promise<void> {
+    const tenantHeldAtMs = this.#tenantsHeldAtMs.get(mirror.tenant) ?? 0;
     if (held) {
-      this.#tenantsHeldAtMs.set(mirror.tenant, nowMs);
+      this.#tenantsHeldAtMs.set(mirror.tenant, Math.max(tenantHeldAtMs, nowMs));
       return;
     }
     const behind = isBehind({
@@ -84,7 +88,7 @@ class WebhookAlerts implements CenterAlerts {
       lastCompletedAtMs: schedule.lastCompletedAtMs,
       createdAtMs: Date.parse(mirror.createdAt),
       everyMs: mirror.everyMs,
-      freeSinceMs: Math.max(this.#heldAtMs, this.#tenantsHeldAtMs.get(mirror.tenant) ?? 0),
+      freeSinceMs: Math.max(this.#heldAtMs, tenantHeldAtMs),
       nowMs,
     });
     const health = { failuresInRow: schedule.failuresInRow, behind };

@@ -2,13 +2,13 @@ import type { KeyObject } from 'node:crypto';
 import type { DialledClients } from '../client/dialled/accept.ts';
 import type { Exchange } from '../client/exchange.ts';
 import { httpExchange } from '../client/http/call.ts';
-import { isLoopback } from '../client/http/listen-rule.ts';
 import { createRemoteClient } from '../client/remote-client.ts';
 import { readRsaPublicKey } from '../client/soap/rsa-keys.ts';
 import { createSoapClient } from '../client/soap/sender.ts';
 import { keyId, readPublicKey } from '../client/trust/keys.ts';
 import type { Clock } from '../core/clock.ts';
 import { SpeilError } from '../core/error.ts';
+import { isLoopback } from '../service/listen-rule.ts';
 import type { MirrorClientService } from '../task/contract.ts';
 import type { Mirror, Tenant } from './model.ts';
 

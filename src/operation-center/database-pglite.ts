@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { SpeilError } from '../core/error.ts';
+import { lockFolder } from '../service/folder-lock.ts';
 import type { CenterDatabase, CenterSession, Row } from './database.ts';
 import { databaseError } from './database-error.ts';
-import { lockFolder } from './folder-lock.ts';
 
 /** Statements that may wait for the one connection. Whoever finds so many before it is told to come again. */
 const WAITING_MAX = 10_000;
@@ -26,7 +26,7 @@ export async function openPGlite(folder: string, { now }: { readonly now: () => 
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     using stack = new DisposableStack();
-    const lock = stack.use(lockFolder(folder, now()));
+    const lock = stack.use(lockFolder(folder, { now: now(), otherwise: ELSEWHERE }));
     if (!existsSync(path)) await make(path);
     const startParams = [...PGlite.defaultStartParams, '-c', `shared_buffers=${SHARED_BUFFERS}`];
     const pglite = await PGlite.create({ dataDir: path, startParams });
@@ -36,6 +36,8 @@ export async function openPGlite(folder: string, { now }: { readonly now: () => 
     throw databaseError(error, path, notOpened(path));
   }
 }
+
+const ELSEWHERE = 'name another --data folder, or let several centers share a server: --database postgres://…';
 
 const notOpened = (path: string): string =>
   `A power cut may have damaged it. Remove ${path}, start again, and add tenants and mirrors: the mirrors go on from where they are. On a server it would survive: --database postgres://…`;

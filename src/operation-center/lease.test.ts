@@ -73,6 +73,7 @@ function countingClient() {
     authenticate: note('authenticate', {}),
     tableSchema: note('tableSchema', {}),
     wipe: note('wipe', { notes: [] }),
+    prepareRowData: note('prepareRowData', undefined),
     rowData: note('rowData', {}),
     replicationCompleted: note('replicationCompleted', { notes: [] }),
   };
@@ -87,12 +88,13 @@ test('no call goes out once the lease is over, whatever the task tries', async (
   const hooks = { beforeWipe: async () => undefined, afterWipe: async () => undefined };
   const held = guarded(client, lease, hooks);
   await held.authenticate({ tenant: 'acme', clientState: '' });
+  await held.prepareRowData?.({ clientState: '', batches: [] });
   await clock.moveTo(60_000);
   await assert.rejects(held.rowData({ clientState: '', batches: [] }), isInterrupted);
   await assert.rejects(held.wipe(wipe), isInterrupted);
   await assert.rejects(held.replicationCompleted({ clientState: '', changedTables: [] }), isInterrupted);
   await assert.rejects(held.tableSchema({ clientState: '', tables: [], leaveAlone: [] }), isInterrupted);
-  assert.deepEqual(calls, ['authenticate']);
+  assert.deepEqual(calls, ['authenticate', 'prepareRowData']);
 });
 
 test('a wipe that meets maintenance is not sent', async () => {

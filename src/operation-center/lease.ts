@@ -105,6 +105,7 @@ export function guarded(
   return {
     authenticate: async (request) => held(() => client.authenticate(request)),
     tableSchema: async (request) => held(() => client.tableSchema(request)),
+    prepareRowData: async (request) => client.prepareRowData?.(request),
     rowData: async (request) => held(() => client.rowData(request)),
     replicationCompleted: async (request) => held(() => client.replicationCompleted(request)),
     wipe: async (request) => {

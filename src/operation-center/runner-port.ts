@@ -1,5 +1,7 @@
 import type { Run } from './model.ts';
 
+export type { Log as CenterLog } from '../service/log.ts';
+
 /** What the API needs of whatever runs the cycles. Several centers may share the work: none of this is about one process. */
 export interface Runner {
   /**
@@ -36,12 +38,3 @@ export interface RunnerMetrics {
   /** Once for every run that this center began, with its final status. */
   cycleFinished(run: Run): void;
 }
-
-/** Structured logging without a logger: `fields` hold `tenant`, `application` and `run` where they are known. Never secrets. */
-export interface CenterLog {
-  info(fields: LogFields, message: string): void;
-  warn(fields: LogFields, message: string): void;
-  error(fields: LogFields, message: string): void;
-}
-
-export type LogFields = Readonly<Record<string, unknown>>;

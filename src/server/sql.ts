@@ -66,9 +66,13 @@ export type CursorEntry =
 
 /**
  * A client's own place in a database: transactions, temporary tables and `last_insert_rowid()` are its own. One request at
- * a time; a second one waits for the first. An error of a statement is an outcome; the promises reject only when the
- * stream is of no use any more (`STREAM_EXPIRED`), the server cannot serve (`DATABASE_STOPPED`, `DISK_FULL`), or the
- * signal was aborted (the statement is then cancelled, its transaction rolled back).
+ * a time; a second one waits for the first. An error of a statement is an outcome, also that it was not begun since others
+ * wrote for too long (`SQLITE_BUSY`) or that the transaction was left alone and rolled back (`TRANSACTION_TIMEOUT`).
+ *
+ * The promises reject when the stream is of no use any more (`STREAM_EXPIRED`), when the server cannot serve
+ * (`DATABASE_STOPPED`, `DISK_FULL`, `TOO_MANY_STREAMS`), when the program ran for too long and nothing of it is left
+ * (`STATEMENT_CANCELLED`) or something may be (`OUTCOME_UNKNOWN`), and with the signal's reason when it was aborted: the
+ * program is then cancelled, its transaction rolled back, what it had committed before is committed.
  *
  * Nothing is answered before all that it saw is hardened.
  */

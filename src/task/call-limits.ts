@@ -1,6 +1,6 @@
 import { SpeilError } from '../core/error.ts';
 import { TableName } from '../core/table.ts';
-import type { RowBatch, RowDataAnswer } from './contract.ts';
+import type { RowBatch, RowDataAnswer, RowDataRequest } from './contract.ts';
 import type { ReplicationContext } from './cycle.ts';
 import type { Preferences } from './preferences.ts';
 
@@ -26,16 +26,16 @@ export function callLimits(callBytesMax: number | null, { batchBytes }: Preferen
 export const batchesBytes = (batches: readonly RowBatch[]): number =>
   batches.reduce((sum, batch) => sum + batch.rows.length + BATCH_SURROUNDINGS_BYTES, 0);
 
-/** Sends the batches as one call. Throws `CALL_TOO_LARGE` for a row that is larger than the client takes. */
+/** Sends batches as one call. Throws `CALL_TOO_LARGE` for a row that is larger than the client takes. */
 export async function sendRows(
   { client, memory, limits }: ReplicationContext,
-  clientState: string,
-  batches: readonly RowBatch[],
+  request: RowDataRequest,
 ): Promise<RowDataAnswer> {
+  const { batches } = request;
   const bytes = batches.reduce((sum, batch) => sum + batch.rows.length, 0);
   if (limits.callBytes !== null && bytes > limits.callBytes) throw tooLarge(batches, bytes, limits.callBytes);
   memory.sentBytes += bytes;
-  return client.rowData({ clientState, batches });
+  return client.rowData(request);
 }
 
 function tooLarge(batches: readonly RowBatch[], bytes: number, callBytes: number): SpeilError {

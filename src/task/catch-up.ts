@@ -153,7 +153,7 @@ class CallGatherer {
     this.#bytes = 0;
     if (batches.length === 0) return;
     try {
-      const answer = await sendRows(this.#context, clientState, batches);
+      const answer = await sendRows(this.#context, { clientState, batches });
       for (const result of answer.tables) outcome.record(result);
     } catch (error) {
       if (this.#context.signal.aborted || !concernsOneTable(error)) throw error;

@@ -25,6 +25,7 @@ export const withCheckedAnswers = (client: MirrorClientService): MirrorClientSer
   authenticate: async (request) => checkedAuthentication(await client.authenticate(request)),
   tableSchema: async (request) => checkedSchemas(request, await client.tableSchema(request)),
   wipe: (request) => client.wipe(request),
+  prepareRowData: async (request) => client.prepareRowData?.(request),
   rowData: async (request) => checkedRows(request, await client.rowData(request)),
   replicationCompleted: (request) => client.replicationCompleted(request),
 });

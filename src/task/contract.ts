@@ -17,6 +17,11 @@ export interface MirrorClientService {
   wipe(request: WipeRequest): Promise<Notes>;
   /** Stores the batches in order, rows and positions together, in one transaction for all tables that succeed. */
   rowData(request: RowDataRequest): Promise<RowDataAnswer>;
+  /**
+   * What can be done of a `rowData` call before it is made. The task asks for it while earlier calls are on their way, and
+   * then makes the call with this very request, or does not make it. Nothing of the mirror is touched.
+   */
+  prepareRowData?(request: RowDataRequest): Promise<void>;
   /** The cycle is complete: every table that had no error equals one snapshot of the source. Not called otherwise. */
   replicationCompleted(request: ReplicationCompletedRequest): Promise<Notes>;
 }

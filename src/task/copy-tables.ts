@@ -6,7 +6,7 @@ import { schemaHash } from '../core/schema-hash.ts';
 import { rowFormatOf, TableName, type TableSchema } from '../core/table.ts';
 import { ahead } from './ahead.ts';
 import { sendRows } from './call-limits.ts';
-import type { RowBatch } from './contract.ts';
+import type { RowBatch, RowDataRequest } from './contract.ts';
 import type { CycleTable, ReplicationContext } from './cycle.ts';
 import { inCopyOrder } from './decide.ts';
 import type { CycleOutcome } from './outcome.ts';
@@ -135,8 +135,9 @@ async function sendCopy(
   const chunks = source.copy(schema, { progress, chunkBytes: context.limits.batchBytes, signal });
   let rows = rowsBefore;
   let bytes = 0;
-  for await (const chunk of ahead(chunks, BATCHES_AHEAD_MAX)) {
-    const answer = await sendRows(context, state.clientState, [copyBatch(schema, chunk)]);
+  const calls = preparedCalls(context, chunks, { clientState: state.clientState, schema });
+  for await (const { chunk, request } of ahead(calls, BATCHES_AHEAD_MAX)) {
+    const answer = await sendRows(context, request);
     for (const result of answer.tables) {
       if (result.error !== null) throw new AnsweredError(result.error);
       state.outcome.record(result);
@@ -147,6 +148,19 @@ async function sendCopy(
     signal.throwIfAborted();
   }
   emit({ event: 'copy-completed', table: name, rows });
+}
+
+/** A call for each chunk, with all done that can be done before the calls ahead of it are answered. */
+async function* preparedCalls(
+  { client }: ReplicationContext,
+  chunks: AsyncIterable<CopyChunk>,
+  { clientState, schema }: { readonly clientState: string; readonly schema: TableSchema },
+): AsyncGenerator<{ readonly chunk: CopyChunk; readonly request: RowDataRequest }> {
+  for await (const chunk of chunks) {
+    const request = { clientState, batches: [copyBatch(schema, chunk)] };
+    await client.prepareRowData?.(request);
+    yield { chunk, request };
+  }
 }
 
 export const copyBatch = (schema: TableSchema, chunk: CopyChunk): RowBatch => ({

@@ -24,7 +24,7 @@ const CALLS = {
   wipe: 'wipe',
   rowData: 'row-data',
   replicationCompleted: 'replication-completed',
-} as const satisfies Record<keyof MirrorClientService, CallName>;
+} as const satisfies Record<Exclude<keyof MirrorClientService, 'prepareRowData'>, CallName>;
 type Method = keyof typeof CALLS;
 
 /** Answers as the wire has them: LSNs are texts in it. */

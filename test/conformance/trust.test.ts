@@ -11,6 +11,7 @@ import {
 } from '../../src/client/exchange.ts';
 import { pathOfCall } from '../../src/client/http/paths.ts';
 import { newNonce, signCallToken } from '../../src/client/trust/call-token.ts';
+import { bodyDigest } from '../../src/client/trust/digest.ts';
 import { keyId } from '../../src/client/trust/keys.ts';
 import { decodeError, encodeRequest } from '../../src/client/wire/messages.ts';
 import { Lsn } from '../../src/core/lsn.ts';
@@ -56,8 +57,8 @@ async function signed(
   mirror: PushedMirror,
   { call = 'authenticate', tenant = 'acme', body, keys = mirror.center }: Sent,
 ) {
-  const claims = { tenant, application: 'my-app', call, body, nonce: newNonce() };
-  const token = await signCallToken(keys.secret, keyId(keys.open), claims, runtime.clock);
+  const claims = { tenant, application: 'my-app', call, digest: bodyDigest(body), nonce: newNonce() };
+  const token = signCallToken(keys.secret, keyId(keys.open), claims, runtime.clock);
   return { call, token, encoding: 'identity', body } as const;
 }
 

@@ -7,20 +7,25 @@ export type CrashTask = Crash & {
   readonly source: string;
   readonly mirror: string;
   readonly batchBytes: number;
-  /** After so many cycles the process ends by itself, if it lives so long. */
+  /** After so many cycles the process ends by itself, if it lives so long, and prints what it `Passed`. */
   readonly cyclesMax: number;
 };
 
+/** How often a process came to each point; those that it never came to are missing. */
+export type Passed = Partial<Record<TaskPoint, number>>;
+
 const task = JSON.parse(process.argv[2] ?? '') as CrashTask;
 const stop = new AbortController();
-let [reached, cycles] = [0, 0];
+const passed: Passed = {};
 
 async function reach(point: TaskPoint): Promise<void> {
-  if (point === task.point && ++reached === task.occurrence) {
+  const count = (passed[point] ?? 0) + 1;
+  passed[point] = count;
+  if (point === task.point && count === task.occurrence) {
     process.kill(process.pid, 'SIGKILL');
     await Promise.withResolvers<never>().promise;
   }
-  if (point === 'after replicationCompleted' && ++cycles === task.cyclesMax) stop.abort();
+  if (point === 'after replicationCompleted' && count === task.cyclesMax) stop.abort();
 }
 
 await composedTask({ ...task, reach, schedule: { kind: 'every', everyMs: 1 }, signal: stop.signal }).catch(
@@ -28,3 +33,4 @@ await composedTask({ ...task, reach, schedule: { kind: 'every', everyMs: 1 }, si
     if (!stop.signal.aborted) throw error;
   },
 );
+process.stdout.write(JSON.stringify(passed));

@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import { speilHere } from '../support/speil-here.ts';
 import { speil } from '../support/speil-process.ts';
 
-const GROUPS = ['center', 'client', 'keys'];
-const COMMANDS = ['mirror', 'verify', 'status', 'resync', 'untrack', ...GROUPS];
+const GROUPS = ['center', 'client', 'keys', 'database', 'journal'];
+const TASKS = ['mirror', 'verify', 'status', 'resync', 'untrack'];
+const COMMANDS = [...TASKS, 'server', 'sql', 'backup', 'restore', ...GROUPS];
 
 const helpOf = (command: string) => speilHere(['help', ...command.split(' ')]);
 

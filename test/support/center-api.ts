@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { createCenterApi } from '../../src/operation-center/api/api.ts';
 import type { Api } from '../../src/operation-center/api/parts.ts';
 import { openCenterDatabase } from '../../src/operation-center/database.ts';
-import { createCenterLog } from '../../src/operation-center/log.ts';
 import { createCenterMetrics } from '../../src/operation-center/metrics.ts';
 import type { Role, Run } from '../../src/operation-center/model.ts';
 import type { Runner } from '../../src/operation-center/runner-port.ts';
@@ -14,6 +13,7 @@ import { createStore } from '../../src/operation-center/store-create.ts';
 import { createRedact } from '../../src/runtime/redact.ts';
 import { systemClock as clock } from '../../src/runtime/system-clock.ts';
 import { systemRandom as random } from '../../src/runtime/system-random.ts';
+import { createLog } from '../../src/service/log.ts';
 
 import { prepareCenterDatabase } from './center-template.ts';
 
@@ -74,7 +74,7 @@ export async function openTestCenter(): Promise<TestCenter> {
       connectedClients: () => 0,
       perMirror: true,
     }),
-    log: createCenterLog({ write: (text) => void said.push(text), clock, redact: createRedact([]), form: 'json' }),
+    log: createLog({ write: (text) => void said.push(text), clock, redact: createRedact([]), form: 'json' }),
     clock,
     random,
     version: '1.2.3',

@@ -5,6 +5,7 @@ import { parseWhole, readText } from '../center-shell.ts';
 import { isTerminal } from '../environment.ts';
 import { EXIT_DONE } from '../exit-code.ts';
 import { attempt, examples, newCommand, type Shell, withJson } from '../shell.ts';
+import { untilAborted } from '../until-aborted.ts';
 
 type Listen = CenterOptions['listen'];
 
@@ -78,7 +79,7 @@ const runServe = (shell: Shell, flags: ServeFlags): Promise<void> =>
         form: !flags.json && isTerminal(environment.stdout, environment.variables) ? 'words' : 'json',
       },
     });
-    await untilInterrupted(environment.signal);
+    await untilAborted(environment.signal);
     return EXIT_DONE;
   });
 
@@ -92,11 +93,4 @@ function pemOf(file: string | undefined, option: string): string {
     throw new SpeilError('USAGE', `${option} is missing.`, { hint: 'A certificate and its key go together.' });
   }
   return readText(file);
-}
-
-function untilInterrupted(signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  if (signal.aborted) resolve();
-  signal.addEventListener('abort', () => resolve(), { once: true });
-  return promise;
 }

@@ -1,10 +1,9 @@
-import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { SpeilError } from '../../core/error.ts';
 import type { NewTokenAnswer, TokenAnswer } from '../../operation-center/api/tokens.ts';
 import { type CenterFlags, path } from '../center-client.ts';
 import { centerCall, groupOf, showTable, withCenter } from '../center-shell.ts';
 import type { Output } from '../output.ts';
+import { keepSecret } from '../secret-file.ts';
 import { examples, type Shell } from '../shell.ts';
 
 type OutFlags = CenterFlags & { readonly out?: string };
@@ -36,7 +35,8 @@ function createCommand(shell: Shell): Command {
     .action((flags: CreateFlags) =>
       withCenter(shell, flags, async (center, output) => {
         const body = { role: flags.role, tenant: flags.tenant ?? null };
-        await handOver(output, flags, () => center.send<NewTokenAnswer>('POST', '/v1/tokens', body));
+        const make = () => center.send<NewTokenAnswer>('POST', '/v1/tokens', body);
+        tell(output, await keepSecret(flags.out, make), flags.out);
         return undefined;
       }),
     );
@@ -51,34 +51,12 @@ function rotateCommand(shell: Shell): Command {
     .argument('<id>')
     .action((id: string, flags: OutFlags) =>
       withCenter(shell, flags, async (center, output) => {
-        await handOver(output, flags, () => center.send<NewTokenAnswer>('POST', path`/v1/tokens/${id}/rotate`));
+        const make = () => center.send<NewTokenAnswer>('POST', path`/v1/tokens/${id}/rotate`);
+        tell(output, await keepSecret(flags.out, make), flags.out);
         return undefined;
       }),
     );
   return examples(command, [['speil center token rotate <id> --out acme.token', 'the new one into a file']]);
-}
-
-/** The file is there before the token is made, so that no secret is lost for want of a place; and goes when none is made. */
-async function handOver(output: Output, { out }: OutFlags, make: () => Promise<NewTokenAnswer>): Promise<void> {
-  const descriptor = out === undefined ? null : openNew(out);
-  try {
-    const { token, secret } = await make();
-    if (descriptor !== null) writeFileSync(descriptor, `${secret}\n`);
-    tell(output, { token, secret }, out);
-  } catch (error) {
-    if (out !== undefined) rmSync(out, { force: true });
-    throw error;
-  } finally {
-    if (descriptor !== null) closeSync(descriptor);
-  }
-}
-
-function openNew(name: string): number {
-  try {
-    return openSync(name, 'wx', 0o600);
-  } catch (cause) {
-    throw new SpeilError('USAGE', `${name} cannot be made, or is there already.`, { hint: 'Name a new file.', cause });
-  }
 }
 
 function tell(output: Output, { token, secret }: NewTokenAnswer, file: string | undefined): void {

@@ -14,6 +14,7 @@ import type { Environment } from '../environment.ts';
 import { EXIT_DONE } from '../exit-code.ts';
 import type { Output } from '../output.ts';
 import { attempt, examples, type Shell } from '../shell.ts';
+import { untilAborted } from '../until-aborted.ts';
 import { parseListen } from './center-serve.ts';
 
 type Listen = ReturnType<typeof parseListen>;
@@ -118,10 +119,3 @@ const logTo =
     const line = eventLine(event, output.paintResult);
     if (line !== null) output.result([`${at.slice(0, 19)}Z  ${line}`]);
   };
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  if (signal.aborted) resolve();
-  signal.addEventListener('abort', () => resolve(), { once: true });
-  return promise;
-}

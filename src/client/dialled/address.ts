@@ -1,5 +1,5 @@
 import { SpeilError } from '../../core/error.ts';
-import { isLoopback } from '../http/listen-rule.ts';
+import { isLoopback } from '../../service/listen-rule.ts';
 
 /** Where clients dial in. */
 export const CLIENTS_PATH = '/v1/clients';

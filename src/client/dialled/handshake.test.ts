@@ -4,6 +4,7 @@ import { newKey, offBy } from '../../../test/support/dialled.ts';
 import { systemClock } from '../../runtime/system-clock.ts';
 import { signAnswerToken } from '../trust/answer-token.ts';
 import { newNonce as newCallNonce, signCallToken } from '../trust/call-token.ts';
+import { bodyDigest } from '../trust/digest.ts';
 import { createKeyPair, keyId, readPrivateKey, readPublicKey } from '../trust/keys.ts';
 import {
   claimedApplication,
@@ -74,10 +75,10 @@ test('clocks may differ as those of call tokens may', async () => {
 });
 
 test('what was signed for something else is good for nothing here', async () => {
-  const token = await signCallToken(
+  const token = signCallToken(
     center.private,
     keyId(center.public),
-    { tenant: 't', application: 'app', call: 'wipe', body: Buffer.alloc(0), nonce: newCallNonce() },
+    { tenant: 't', application: 'app', call: 'wipe', digest: bodyDigest(Buffer.alloc(0)), nonce: newCallNonce() },
     systemClock,
   );
   const callToken: Signed = { keyId: keyId(center.public), jws: token };

@@ -5,10 +5,10 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
 import { SpeilError } from '../../core/error.ts';
 import { CONNECT_WAIT_MS } from '../../core/limits.ts';
+import { isLoopback } from '../../service/listen-rule.ts';
 import type { CallAnswer, CallRequest, Exchange } from '../exchange.ts';
 import { ANSWER_BYTES_MAX } from '../remote-client.ts';
 import { foreignAnswer, noConnection, silence, transitFailure } from './failures.ts';
-import { isLoopback } from './listen-rule.ts';
 import { INTERFACE_HEADER, pathOfCall, SILENCE_MS } from './paths.ts';
 import { readBody } from './read-body.ts';
 

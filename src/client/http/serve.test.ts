@@ -6,11 +6,12 @@ import { test } from 'node:test';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { eventually } from '../../../test/support/workload.ts';
 import { systemClock } from '../../runtime/system-clock.ts';
+import { listenFailure } from '../../service/listener.ts';
 import type { CallAnswer, CallHandler, CallRequest } from '../exchange.ts';
 import { decodeError } from '../wire/messages.ts';
 import { httpExchange } from './call.ts';
 import { HEARTBEAT_MS } from './paths.ts';
-import { type CallServer, listenFailure, type ServeOptions, serveCalls } from './serve.ts';
+import { type CallServer, type ServeOptions, serveCalls } from './serve.ts';
 
 const BODY_MAX = 100_000;
 const echo: CallHandler = async ({ encoding, body }) => ({ status: 200, encoding, body });

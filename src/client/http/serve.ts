@@ -1,25 +1,31 @@
-import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
-import { SpeilError } from '../../core/error.ts';
+import { refuseInsecureListen } from '../../service/listen-rule.ts';
+import {
+  closeIfEnding,
+  closeListener,
+  createListener,
+  type Listen,
+  listenAt,
+  type Tls,
+} from '../../service/listener.ts';
+import { Strangers } from '../../service/strangers.ts';
 import type { TrustingCallHandler } from '../call-handler.ts';
 import type { CallHandler } from '../exchange.ts';
 import { ByteBudget } from './byte-budget.ts';
-import { refuseInsecureListen } from './listen-rule.ts';
 import { callOfPath, SERVICE_HEADER } from './paths.ts';
-import { Strangers } from './strangers.ts';
 import { BODY_WAIT_MS, takeCall } from './take-call.ts';
 
 export type ServeOptions = {
   /** Port 0: any that is free. */
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: Listen;
   readonly handler: CallHandler | TrustingCallHandler;
   /** Larger bodies are answered 413 before they are read. */
   readonly callBytesMax: number;
   readonly clock: Clock;
   /** PEM. Without it nothing listens beyond loopback, unless `insecure`. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly tls?: Tls | undefined;
   readonly insecure?: boolean | undefined;
   /**
    * Is asked first for what is neither a call nor /healthz; true when it answers the request itself. The connection is
@@ -43,23 +49,10 @@ const HEAD_WAIT_MS = 10_000;
 const IDLE_WAIT_MS = 120_000;
 /** Of all connections, for strangers from one address: generous, because all tasks may come through one proxy. */
 const STRANGERS_SHARE = 1 / 2;
-/** How often the waits above are looked at. */
-const CHECK_MS = 2_000;
-const HEAD_BYTES_MAX = 16_384;
 /** How long calls that are under way may take when the server ends. */
 const CLOSE_WAIT_MS = 10_000;
 /** Bodies that are in memory at once, in bodies of the largest size; those of ordinary batches are a hundredth of it. */
 const BODIES_MAX = 2;
-
-const limits = (headWaitMs: number) => ({
-  headersTimeout: headWaitMs,
-  requestTimeout: BODY_WAIT_MS,
-  keepAliveTimeout: IDLE_WAIT_MS,
-  connectionsCheckingInterval: Math.min(CHECK_MS, headWaitMs),
-  maxHeaderSize: HEAD_BYTES_MAX,
-  noDelay: true,
-  keepAlive: true,
-});
 
 /**
  * Serves the five calls over HTTP/1.1: POST /v1/calls/<call>, the token as bearer, the body as it is or zstd. Throws
@@ -70,7 +63,12 @@ export async function serveCalls(options: ServeOptions): Promise<CallServer> {
   refuseInsecureListen({ host: listen.host, tls: tls !== undefined, insecure });
   const budget = new ByteBudget(BODIES_MAX * options.callBytesMax);
   const strangers = new Strangers(Math.ceil(connectionsMax * STRANGERS_SHARE));
-  const server = createServer(options, (request, response) =>
+  const bounds = {
+    headWaitMs: options.headWaitMs ?? HEAD_WAIT_MS,
+    requestWaitMs: BODY_WAIT_MS,
+    idleWaitMs: IDLE_WAIT_MS,
+  };
+  const server = createListener({ ...bounds, tls }, (request, response) =>
     route({ ...options, budget, strangers }, request, response),
   );
   server.on('connection', (socket: Socket) => strangers.meet(socket) || socket.destroy());
@@ -79,53 +77,10 @@ export async function serveCalls(options: ServeOptions): Promise<CallServer> {
   server.on('clientError', (_error, socket) => socket.destroy());
   server.maxConnections = connectionsMax;
   server.timeout = IDLE_WAIT_MS;
-  await listening(server, listen);
   return {
-    url: urlOf(server, listen.host, tls !== undefined),
-    [Symbol.asyncDispose]: () => close(server, clock),
+    url: await listenAt(server, listen, tls !== undefined),
+    [Symbol.asyncDispose]: () => closeListener(server, clock, CLOSE_WAIT_MS),
   };
-}
-
-type Listener = (request: IncomingMessage, response: ServerResponse) => void;
-
-function createServer({ tls, headWaitMs = HEAD_WAIT_MS }: ServeOptions, listener: Listener): Server {
-  const settings = limits(headWaitMs);
-  if (tls === undefined) return createHttpServer(settings, listener);
-  try {
-    const { cert, key } = tls;
-    return createHttpsServer({ ...settings, cert, key, handshakeTimeout: headWaitMs, minVersion: 'TLSv1.2' }, listener);
-  } catch (cause) {
-    throw new SpeilError('USAGE', `the TLS certificate and its key cannot be used: ${messageOf(cause)}`, {
-      hint: 'Both as PEM, the certificate with those between it and its authority behind it, the key without a passphrase.',
-      cause,
-    });
-  }
-}
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-const LISTEN_HINTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'Is it running already? Choose another port or address.',
-  EACCES: 'This account may not use the port: below 1024 an administrator has to allow it. Choose a higher one.',
-  EADDRNOTAVAIL: 'This machine does not have the address. 127.0.0.1 is for this machine only, 0.0.0.0 for all.',
-  ENOTFOUND: 'The host name is not known. Give an address of this machine, as 127.0.0.1 or 0.0.0.0.',
-};
-
-export function listenFailure({ host, port }: ServeOptions['listen'], cause: NodeJS.ErrnoException): SpeilError {
-  const hint = LISTEN_HINTS[cause.code ?? ''] ?? 'Choose another port or address.';
-  return new SpeilError('USAGE', `cannot listen on ${host}:${port}: ${cause.message}`, { hint, cause });
-}
-
-function listening(server: Server, listen: ServeOptions['listen']): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', (cause) => reject(listenFailure(listen, cause)));
-  server.listen({ ...listen }, resolve);
-  return promise;
-}
-
-function urlOf(server: Server, host: string, tls: boolean): string {
-  const { port } = server.address() as AddressInfo;
-  return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 type Desk = ServeOptions & { readonly budget: ByteBudget; readonly strangers: Strangers };
@@ -149,22 +104,4 @@ function route(desk: Desk, request: IncomingMessage, response: ServerResponse): 
 function answerJson(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json', [SERVICE_HEADER]: 'mirror-client' });
   response.end(JSON.stringify(body));
-}
-
-/** A connection that was busy when the server began to end is kept for nobody. */
-function closeIfEnding(server: Server): void {
-  if (!server.listening) setImmediate(() => server.closeIdleConnections());
-}
-
-async function close(server: Server, clock: Clock): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.close(() => resolve());
-  const closed = new AbortController();
-  const patience = clock.sleep(CLOSE_WAIT_MS, closed.signal).then(
-    () => server.closeAllConnections(),
-    () => undefined,
-  );
-  await promise;
-  closed.abort();
-  await patience;
 }

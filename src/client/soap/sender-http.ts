@@ -3,8 +3,8 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Clock } from '../../core/clock.ts';
 import { type ErrorCode, type Recovery, SpeilError } from '../../core/error.ts';
 import { CONNECT_WAIT_MS } from '../../core/limits.ts';
+import { isLoopback } from '../../service/listen-rule.ts';
 import { noConnection, silence, transitFailure } from '../http/failures.ts';
-import { isLoopback } from '../http/listen-rule.ts';
 import { readBody } from '../http/read-body.ts';
 import { type Operation, type Requests, type Responses, readResponse, soapAction, writeRequest } from './messages.ts';
 

@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { SpeilError } from '../../core/error.ts';
+import { FailureLimit } from '../../service/failure-limit.ts';
 import type { ApiToken } from '../model.ts';
-import { FailureLimit } from './failure-limit.ts';
 import type { Api, ApiParts } from './parts.ts';
 
 /**

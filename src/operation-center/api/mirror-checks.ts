@@ -1,7 +1,7 @@
-import { isLoopback } from '../../client/http/listen-rule.ts';
 import { readRsaPublicKey } from '../../client/soap/rsa-keys.ts';
 import { readPublicKey } from '../../client/trust/keys.ts';
 import { SpeilError } from '../../core/error.ts';
+import { isLoopback } from '../../service/listen-rule.ts';
 import type { ClientTransport } from '../model.ts';
 
 /**

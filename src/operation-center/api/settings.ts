@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { isLoopback } from '../../client/http/listen-rule.ts';
 import { SpeilError } from '../../core/error.ts';
+import { isLoopback } from '../../service/listen-rule.ts';
 import type { CenterSettings } from '../model.ts';
 import { type Resource, withoutUndefined } from './parts.ts';
 import * as schema from './schemas.ts';

@@ -14,7 +14,11 @@ export function documentedErrors(files: readonly ProjectFile[], codes: readonly 
   ];
 }
 
-export const GUARANTEES = ['T1', 'T2', 'T3', 'T4', 'T5', 'T6', 'T7', 'T8', 'C1', 'C2', 'C3', 'C4', 'C5', 'C6'] as const;
+export const GUARANTEES = [
+  ...['T1', 'T2', 'T3', 'T4', 'T5', 'T6', 'T7', 'T8'],
+  ...['C1', 'C2', 'C3', 'C4', 'C5', 'C6'],
+  ...['D1', 'D2', 'D3', 'D4', 'D5', 'D6', 'D7'],
+] as const;
 
 /** Every guarantee of `docs/guarantees.md` names test files, and those that it names exist. */
 export function testedGuarantees(files: readonly ProjectFile[]): Findings {
@@ -30,7 +34,7 @@ export function testedGuarantees(files: readonly ProjectFile[]): Findings {
 /** From the line that begins with the guarantee's name to the line that begins with another's. */
 function sectionOf(page: string, name: string): string {
   const lines = page.split('\n');
-  const begins = (line: string) => /^[\s#*|>-]*([TC]\d)\b/.exec(line)?.[1];
+  const begins = (line: string) => /^[\s#*|>-]*([TCD]\d)\b/.exec(line)?.[1];
   let current: string | undefined;
   return lines
     .filter((line) => {

@@ -9,7 +9,7 @@ export const FUNCTION_LINES_MAX = 70;
 
 const SERVICES = [
   ...['core', 'database', 'task', 'client', 'operation-center', 'verification'],
-  ...['journal', 'engine', 'server'],
+  ...['journal', 'engine', 'server', 'service'],
 ];
 
 /** What each folder of `src` may import from. `entry` are the files directly in `src`. */
@@ -18,12 +18,13 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   runtime: ['core', 'runtime'],
   database: ['core', 'database'],
   task: ['core', 'database', 'task'],
-  client: ['core', 'database', 'task', 'client'],
+  service: ['core', 'service'],
+  client: ['core', 'service', 'database', 'task', 'client'],
   verification: ['core', 'database', 'verification'],
-  'operation-center': ['core', 'database', 'task', 'client', 'operation-center'],
+  'operation-center': ['core', 'service', 'database', 'task', 'client', 'operation-center'],
   journal: ['core', 'journal'],
   engine: ['core', 'journal', 'engine'],
-  server: ['core', 'journal', 'engine', 'server'],
+  server: ['core', 'service', 'journal', 'engine', 'server'],
   entry: [...SERVICES, 'runtime', 'entry'],
   cli: [...SERVICES, 'runtime', 'entry', 'cli'],
 };

@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { demandAdminToken } from '../access.ts';
+import { DatabaseName } from '../database-name.ts';
+import { type AdminCall, type AdminRoute, bodyOf } from './admin-api.ts';
+
+const name = z.string().transform((text) => DatabaseName.of(text));
+const newToken = z.union([
+  z.strictObject({ access: z.enum(['read', 'write']), database: name.nullable() }),
+  z.strictObject({ access: z.literal('admin'), database: z.null() }),
+]);
+
+export const tokenRoutes = (): readonly AdminRoute[] => [
+  { method: 'GET', pattern: 'tokens', handler: list },
+  { method: 'POST', pattern: 'tokens', handler: create },
+  { method: 'DELETE', pattern: 'tokens/:', handler: revoke },
+];
+
+function list({ caller, parts }: AdminCall): unknown {
+  demandAdminToken(caller);
+  return parts.tokens.list;
+}
+
+/** The secret is in this answer and nowhere else. */
+async function create({ caller, parts, request, response }: AdminCall): Promise<unknown> {
+  demandAdminToken(caller);
+  const made = parts.tokens.create(await bodyOf(request, newToken));
+  response.statusCode = 201;
+  return made;
+}
+
+function revoke({ caller, parts, parameter }: AdminCall): null {
+  demandAdminToken(caller);
+  parts.tokens.revoke(parameter);
+  return null;
+}

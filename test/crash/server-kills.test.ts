@@ -1,0 +1,3 @@
+import { testKills } from './server-kills.ts';
+
+testKills(6);

@@ -1,0 +1,3 @@
+import { testKills } from '../crash/server-kills.ts';
+
+testKills(300);
