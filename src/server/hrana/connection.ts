@@ -237,5 +237,5 @@ function cut(text: string): string {
 
 const CLIENT_GONE = new SpeilError('STREAM_CLOSED', 'the client has gone away');
 const NOT_AUTHORIZED = new SpeilError('AUTHENTICATION_REFUSED', 'the token is not good for this database', {
-  hint: 'speil token list shows which there are.',
+  hint: 'Give the client a token that the server knows for it.',
 });
