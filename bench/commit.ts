@@ -8,7 +8,7 @@ import { Lsn } from '../src/core/lsn.ts';
 import { inspectJournal } from '../src/journal/inspect-journal.ts';
 import { systemDisk } from '../src/runtime/system-disk.ts';
 import type { LocalDatabase } from '../src/server/databases/local-database.ts';
-import { type SpeilServer, startServer } from '../src/server.ts';
+import { startServer } from '../src/server.ts';
 import { CREATE, INSERT, type LoadResult, NOTE, randomCustomer, resultOf, runLoad } from './support/commit-load.ts';
 import { describeMachine } from './support/machine.ts';
 import { cpuSecondsOf } from './support/programs.ts';
@@ -89,12 +89,14 @@ function inProcess(database: LocalDatabase, workers: number): Contestant {
   };
 }
 
-/** Callers in a process of their own, with the official client over HTTP. */
-function overHrana(child: ChildProcess, server: SpeilServer, kind: 'write' | 'read', workers: number): Contestant {
+type Call = { readonly scheme: 'http' | 'ws'; readonly kind: 'write' | 'read'; readonly workers: number };
+
+/** Callers in a process of their own, with the official client. */
+function overHrana(child: ChildProcess, { scheme, kind, workers }: Call): Contestant {
   return {
-    name: `over Hrana, ${workers} ${kind === 'write' ? 'writers' : 'readers'}`,
+    name: `over ${scheme}, ${workers} ${kind === 'write' ? 'writers' : 'readers'}`,
     run: async () => {
-      child.send({ url: `${server.url}/shop/`, load: { kind, workers, seconds, rows } });
+      child.send({ url: `${server.url.replace('http', scheme)}/shop/`, load: { kind, workers, seconds, rows } });
       const [result] = (await once(child, 'message')) as [LoadResult];
       return result;
     },
@@ -109,8 +111,10 @@ const clients = fork(new URL('support/hrana-load.ts', import.meta.url));
 const contestants: readonly Contestant[] = [
   { name: 'plain SQLite FULL, 1 writer', run: plain },
   ...[1, 8, 64, 256].map((workers) => inProcess(database, workers)),
-  ...[1, 64].map((workers) => overHrana(clients, server, 'write', workers)),
-  ...[1, 8, 64].map((workers) => overHrana(clients, server, 'read', workers)),
+  ...(['ws', 'http'] as const).flatMap((scheme) => [
+    ...[1, 64].map((workers) => overHrana(clients, { scheme, kind: 'write', workers })),
+    ...[1, 8, 64].map((workers) => overHrana(clients, { scheme, kind: 'read', workers })),
+  ]),
 ];
 
 const runs = new Map<string, Measured[]>(contestants.map(({ name }) => [name, []]));
@@ -133,7 +137,7 @@ const [PLAIN, ONE, MANY, HRANA] = [
   'plain SQLite FULL, 1 writer',
   'in process, 1 writers',
   'in process, 64 writers',
-  'over Hrana, 64 writers',
+  'over ws, 64 writers',
 ];
 
 const commitsBefore = BigInt(await commitsSoFar());
@@ -148,7 +152,7 @@ printResult({
   ratios: {
     'latency of 1 writer in process / plain': rounded(of(ONE, 'medianMs') / of(PLAIN, 'medianMs')),
     'rate of 64 writers in process / plain': rounded(of(MANY, 'perSecond') / of(PLAIN, 'perSecond')),
-    'rate of 64 writers over Hrana / plain': rounded(of(HRANA, 'perSecond') / of(PLAIN, 'perSecond')),
+    'rate of 64 writers over Hrana (WebSocket) / plain': rounded(of(HRANA, 'perSecond') / of(PLAIN, 'perSecond')),
   },
   journalBytesPerCommit: rounded(await journalBytesPerCommit(commitsBefore)),
   runs: Object.fromEntries(runs),
