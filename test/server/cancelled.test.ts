@@ -170,6 +170,20 @@ test('a transaction whose process ended while it waited to write is not carried 
   assert.equal(file.value('select count(*) from t'), 1_000);
 });
 
+test('when it cannot be told whether a write was committed, that is what is said', async (t) => {
+  const { streams, gate, file } = serve(t, { schema });
+  const stream = streams.openStream('write');
+  const said = assert.rejects(run(stream, ENDLESS_UPDATE), { code: 'OUTCOME_UNKNOWN' });
+  await until(() => children().some((line) => line.includes('"writer"')), 'it runs');
+  await running(streams);
+  gate.isUnreadable = true;
+  for (const line of children()) process.kill(Number.parseInt(line, 10), 'SIGKILL');
+  await said;
+  gate.isUnreadable = false;
+  await run(stream, 'update t set b = 5 where a = 2');
+  assert.equal(file.value('select group_concat(b) from t where a < 3'), '1,5');
+});
+
 test('no process is left when the database is closed, and nothing is answered any more', async (t) => {
   const { streams } = serve(t, { schema });
   const [stream, waiting] = [streams.openStream('write'), streams.openStream('write')];

@@ -119,7 +119,22 @@ export class RemoteExecutor {
   /** Only one executor has writes under way at a time: if none has, nothing moves the WAL. */
   #noteBase(): void {
     for (const { options } of this.#jobs) if (options.isWrite) return;
-    this.#base = this.#environment.gate.position();
+    this.#base = this.#positionNow();
+  }
+
+  /** Null when the WAL cannot be read. */
+  #positionNow(): WalPosition | null {
+    try {
+      return this.#environment.gate.position();
+    } catch {
+      return null;
+    }
+  }
+
+  /** Something was committed that no answer told of, as far as is known. */
+  #hasMoved(): boolean {
+    const [base, now] = [this.#base, this.#positionNow()];
+    return base === null || now === null || !samePosition(base, now);
   }
 
   #receive([salt1, salt2, frames, answers]: AnswerFrame): void {
@@ -152,8 +167,12 @@ export class RemoteExecutor {
     const undone = (error: unknown) => {
       for (const job of jobs) job?.reject(error);
     };
-    if (gate.isSettled(position)) settled();
-    else gate.settle(position).then(settled, undone);
+    try {
+      if (gate.isSettled(position)) settled();
+      else gate.settle(position).then(settled, undone);
+    } catch (error) {
+      undone(error);
+    }
   }
 
   #deliver(jobs: readonly (Job | null)[], answers: readonly WireAnswer[]): void {
@@ -211,9 +230,7 @@ export class RemoteExecutor {
 
   /** Answers the jobs that have to be carried out again. */
   #judge(lost: readonly Job[], isCrash: boolean, diagnosis: string): Job[] {
-    const hasWrites = lost.some(({ options }) => options.isWrite);
-    const base = this.#base;
-    const hasCommitted = hasWrites && base !== null && !samePosition(this.#environment.gate.position(), base);
+    const hasCommitted = lost.some(({ options }) => options.isWrite) && this.#hasMoved();
     return lost.filter((job, index) => {
       job.executor = null;
       const { owner, isWrite } = job.options;
