@@ -123,6 +123,10 @@ test('a statement that runs for longer than allowed is cancelled', async (t) => 
   const stream = streams.openStream('write');
   await assert.rejects(run(stream, ENDLESS), { code: 'STATEMENT_CANCELLED' });
   await assert.rejects(run(stream, ENDLESS_UPDATE), { code: 'STATEMENT_CANCELLED' });
+  await run(stream, 'begin');
+  await run(stream, 'select 1');
+  await assert.rejects(run(stream, ENDLESS), { code: 'STATEMENT_CANCELLED' });
+  assert.equal(stream.isAutocommit, true);
   assert.deepEqual(await rows(stream, 'select b from t where a = 1'), [[1n]]);
   await run(stream, "select count(*), 'secret' from t, t where 17");
   assert.deepEqual(slow, ['select count(*), ? from t, t where ?']);

@@ -186,6 +186,7 @@ export class RemoteExecutor {
   /** Gives the job up: its process is ended if that is the only way. */
   async cancel(job: Job, reason: unknown): Promise<void> {
     job.cancellation = { reason };
+    job.options.owner.isCancelled = true;
     while (job.executor === this) {
       await this.#environment.clock.sleep(GRACE_MS);
       if (job.executor === this && this.running === job) this.kill();
@@ -222,7 +223,7 @@ export class RemoteExecutor {
 
   #release(): void {
     if (this.#isPaused) return;
-    const held = this.#held ?? [];
+    const held = (this.#held ?? []).filter(({ cancellation }) => cancellation === null);
     this.#held = null;
     if (held.length > 0) this.send(held);
     else this.#environment.onProgress(this);
@@ -272,7 +273,9 @@ export class RemoteExecutor {
 
   /** Lets it finish what it does, for a while; resolves when no process is left. */
   async close(): Promise<void> {
-    this.#isKilled = true;
+    this.#isKilled = this.#isPaused = true;
+    this.#environment.onReturned(this, this.#held ?? []);
+    this.#held = null;
     this.#process?.end();
     const ended = new AbortController();
     const kill = () => {
