@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { Lsn } from '../src/core/lsn.ts';
 import { inspectJournal } from '../src/journal/inspect-journal.ts';
 import { systemDisk } from '../src/runtime/system-disk.ts';
-import type { LocalDatabase } from '../src/server/local-database.ts';
+import type { LocalDatabase } from '../src/server/databases/local-database.ts';
 import { type SpeilServer, startServer } from '../src/server.ts';
 import { CREATE, INSERT, type LoadResult, NOTE, randomCustomer, resultOf, runLoad } from './support/commit-load.ts';
 import { describeMachine } from './support/machine.ts';

@@ -40,7 +40,7 @@ export type {
   SqlResult,
   SqlRow,
   TransactionMode,
-} from './server/local-database.ts';
+} from './server/databases/local-database.ts';
 export type { SqlValue } from './server/sql.ts';
 export { SqlError } from './server/sql-error.ts';
 export type { ServerOptions, SpeilServer } from './server.ts';

@@ -8,12 +8,12 @@ import { systemClock } from './runtime/system-clock.ts';
 import { systemDisk } from './runtime/system-disk.ts';
 import { systemRandom } from './runtime/system-random.ts';
 import { Transfers } from './server/admin/transfers.ts';
-import { checkDatabase, type DatabaseCheck } from './server/check-database.ts';
 import { takeExistingFolder } from './server/data-folder.ts';
-import { DatabaseName } from './server/database-name.ts';
-import { databasesIn } from './server/database-store.ts';
+import { checkDatabase, type DatabaseCheck } from './server/databases/check-database.ts';
+import { DatabaseName } from './server/databases/database-name.ts';
+import { databasesIn } from './server/databases/database-store.ts';
 
-export type { DatabaseCheck, FileCheck } from './server/check-database.ts';
+export type { DatabaseCheck, FileCheck } from './server/databases/check-database.ts';
 
 /** A database that cannot be looked at says why. */
 export type NamedCheck = { readonly name: string; readonly check: DatabaseCheck | SpeilError };

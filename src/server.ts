@@ -7,13 +7,13 @@ import { systemDisk } from './runtime/system-disk.ts';
 import { systemRandom } from './runtime/system-random.ts';
 import { Transfers } from './server/admin/transfers.ts';
 import { takeServerFolder } from './server/data-folder.ts';
-import { DatabaseName } from './server/database-name.ts';
-import { openDatabaseStore } from './server/database-store.ts';
-import { taken } from './server/databases.ts';
+import { DatabaseName } from './server/databases/database-name.ts';
+import { openDatabaseStore } from './server/databases/database-store.ts';
+import { taken } from './server/databases/databases.ts';
+import { type LocalDatabase, type LocalDatabaseOptions, localDatabase } from './server/databases/local-database.ts';
+import { copySqliteFile } from './server/databases/sqlite-copy.ts';
 import { createHranaProtocol } from './server/http/hrana-protocol.ts';
 import { startInstance } from './server/instance.ts';
-import { type LocalDatabase, type LocalDatabaseOptions, localDatabase } from './server/local-database.ts';
-import { copySqliteFile } from './server/sqlite-copy.ts';
 import { createLog } from './service/log.ts';
 
 export type ServerOptions = {

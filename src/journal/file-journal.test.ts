@@ -59,6 +59,27 @@ test('those who harden at the same time share one sync', async () => {
   assert.equal((await journal.harden()).lsn, 2n);
 });
 
+test('a cut and those who harden at the same time do not harm each other', async () => {
+  for (let seed = 1; seed <= 60; seed += 1) {
+    const disk = simDisk(seed);
+    const journal = await create(disk);
+    await commit(journal, 8, 700);
+    await journal.append(draft(9));
+    const position = (await journal.positionAt(Lsn.of(3 + (seed % 6)))) ?? journal.start;
+    const cutting = journal.truncateAfter(position);
+    for (let times = 0; times < seed % 9; times += 1) {
+      await null;
+      void journal.harden();
+    }
+    const first = Number(position.lsn) + 1;
+    await Promise.all([cutting, journal.append(draft(first)), journal.harden()]);
+    assert.equal((await journal.harden()).lsn, position.lsn + 1n);
+    disk.restart();
+    const { journal: again } = await open(disk);
+    assert.deepEqual((await readAll(again)).length, first, `seed ${seed}`);
+  }
+});
+
 test('what does not follow is refused and changes nothing', async () => {
   const journal = await create(simDisk());
   await journal.append(draft(1, 2));

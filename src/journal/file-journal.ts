@@ -12,9 +12,11 @@ import type { Journal } from './journal.ts';
 import { failed, full, gap, isFull } from './journal-error.ts';
 import type { Marks } from './marks.ts';
 import { BlockReader, type BlockSource, type ReadOptions, readBlocks } from './reader.ts';
+import { Retention } from './retention.ts';
 import { recordBytes, SEGMENT_HEADER_BYTES, segmentRoom } from './segment-format.ts';
 import type { Place, Segment, SegmentStore } from './segment-store.ts';
 import { SegmentWriter } from './segment-writer.ts';
+import { SharedSync } from './shared-sync.ts';
 import { Turns } from './turns.ts';
 
 /** A journal as it was found or made: what {@link FileJournal} goes on from. */
@@ -56,6 +58,8 @@ export class FileJournal implements Journal, BlockSource {
   readonly #segments: Segment[];
   readonly #turns = new Turns();
   readonly #growth = new Growth();
+  readonly #syncs = new SharedSync(() => this.#hardenAll());
+  readonly #retention: Retention;
 
   #writer: SegmentWriter;
   #chain: Chain;
@@ -67,11 +71,8 @@ export class FileJournal implements Journal, BlockSource {
 
   #hardened: JournalPosition;
   #hardenedEnd: Place;
-  #syncing: Promise<JournalPosition> | null = null;
-  #nextSync: Promise<JournalPosition> | null = null;
   #hasSpare: boolean;
   #making: Promise<void> | null = null;
-  #heldOnDisk = true;
   #refusal: SpeilError | null = null;
 
   constructor(state: JournalState) {
@@ -83,6 +84,7 @@ export class FileJournal implements Journal, BlockSource {
     this.#holders = state.holders;
     this.#segmentBytes = state.segmentBytes;
     this.#segments = [...state.segments];
+    this.#retention = new Retention(state.store, state.holders, this.#segments);
     this.#writer = new SegmentWriter(segment, state.file, state.end);
     this.#chain = new Chain(state.position);
     this.#end = state.end;
@@ -212,25 +214,13 @@ export class FileJournal implements Journal, BlockSource {
 
   harden(): Promise<JournalPosition> {
     if (this.#refusal !== null) return Promise.reject(this.#refusal);
-    if (this.#nextSync !== null) return this.#nextSync;
-    if (this.#syncing === null) return this.#hardenRest();
-    this.#nextSync = this.#syncing.then(() => this.#hardenRest());
-    return this.#nextSync;
+    return this.#syncs.request();
   }
 
-  #hardenRest(): Promise<JournalPosition> {
-    this.#nextSync = null;
-    return this.#synced === this.#end ? Promise.resolve(this.#hardened) : this.#beginSync();
-  }
-
-  #beginSync(): Promise<JournalPosition> {
-    this.#syncing = this.#sync({
-      file: this.#writer.file,
-      end: this.#end,
-      position: this.#chain.position,
-      place: this.#whole,
-    });
-    return this.#syncing;
+  #hardenAll(): Promise<JournalPosition> {
+    if (this.#synced === this.#end) return Promise.resolve(this.#hardened);
+    const { position } = this.#chain;
+    return this.#sync({ file: this.#writer.file, end: this.#end, position, place: this.#whole });
   }
 
   async #sync({ file, end, position, place }: Sync): Promise<JournalPosition> {
@@ -239,8 +229,6 @@ export class FileJournal implements Journal, BlockSource {
       await this.#marks.write('hardened', position);
     } catch (error) {
       throw this.#fail(error);
-    } finally {
-      this.#syncing = null;
     }
     this.#synced = end;
     this.#hardened = position;
@@ -305,56 +293,21 @@ export class FileJournal implements Journal, BlockSource {
     if (lsn > hardened.lsn)
       throw gap(`Nothing after LSN ${lsn} can be kept: the journal is hardened up to ${hardened.lsn}.`);
     this.#holders.judge(holder);
-    const before = this.#holders.held.get(holder) ?? null;
-    this.#holders.set(holder, lsn);
-    this.#heldOnDisk = false;
-    if (before === null || lsn < before) await this.#persistHolders();
+    await this.#surely(this.#retention.hold(holder, lsn));
   }
 
   release(holder: string): Promise<void> {
     return this.#turns.take(async () => {
       this.judge();
-      if (!this.#holders.held.has(holder)) return;
-      this.#holders.set(holder, null);
-      await this.#persistHolders();
+      await this.#surely(this.#retention.release(holder));
     });
   }
 
-  async #persistHolders(): Promise<void> {
-    try {
-      await this.#holders.persist();
-      this.#heldOnDisk = true;
-    } catch (error) {
-      throw this.#fail(error);
-    }
-  }
-
   trim(): Promise<number> {
-    return this.#turns.take(() => this.#trim());
-  }
-
-  async #trim(): Promise<number> {
-    this.judge();
-    let horizon = this.#hardened.lsn;
-    for (const lsn of this.#holders.held.values()) if (lsn < horizon) horizon = lsn;
-    const keep = this.#segments.findLastIndex(({ first, part }) => part === 0 && Lsn.after(first, -1n) <= horizon);
-    if (keep <= 0) return 0;
-    if (!this.#heldOnDisk) await this.#persistHolders();
-    let freed = 0;
-    for (let left = keep; left > 0; left -= 1) freed += await this.#removeOldest();
-    return freed;
-  }
-
-  /** One by one, each for certain: a crash must not leave a hole between segments. */
-  async #removeOldest(): Promise<number> {
-    const { path, bytes } = present(this.#segments[0]);
-    this.#segments.shift();
-    try {
-      await this.#store.remove(path);
-    } catch (error) {
-      throw this.#fail(error);
-    }
-    return bytes;
+    return this.#turns.take(async () => {
+      this.judge();
+      return await this.#surely(this.#retention.trim(this.#hardened.lsn));
+    });
   }
 
   truncateAfter(position: JournalPosition): Promise<void> {
@@ -362,7 +315,8 @@ export class FileJournal implements Journal, BlockSource {
   }
 
   async #truncateAfter({ lsn, hash }: JournalPosition): Promise<void> {
-    await (lsn > this.#hardened.lsn ? this.harden() : this.#syncsEnd());
+    this.judge();
+    await (lsn > this.#hardened.lsn ? this.harden() : this.#syncs.idle());
     const found = await this.#find(lsn);
     if (found === null || Buffer.compare(found.position.hash, hash) !== 0)
       throw gap(`The journal has no block that ends with LSN ${lsn} and that hash.`);
@@ -370,7 +324,7 @@ export class FileJournal implements Journal, BlockSource {
     if (place.segment === this.#writer.segment && place.offset === this.#end) return;
     try {
       await announceCut(this.#marks, position);
-      await this.#syncsEnd();
+      await this.#syncs.idle();
       const { file: old } = this.#writer;
       const segments = this.#forgetAfter(position, place);
       await old.close();
@@ -380,12 +334,6 @@ export class FileJournal implements Journal, BlockSource {
     } catch (error) {
       throw this.#fail(error);
     }
-  }
-
-  /** From when this has returned until something is awaited, no sync is under way. */
-  async #syncsEnd(): Promise<void> {
-    this.judge();
-    while (this.#syncing !== null) await (this.#nextSync ?? this.#syncing);
   }
 
   /** Before anything is gone, so that no reader looks for it. Answers the segments that there were. */
@@ -399,6 +347,15 @@ export class FileJournal implements Journal, BlockSource {
     this.#hardenedEnd = place;
     for (const reader of this.readers) reader.cut(position.lsn);
     return segments;
+  }
+
+  /** What must not fail takes no room. */
+  async #surely<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      throw this.#fail(error);
+    }
   }
 
   /** Only a full disk can be gone on after. */
@@ -415,7 +372,7 @@ export class FileJournal implements Journal, BlockSource {
   /** Waits for what is under way. What was appended and not hardened stays as it is. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#turns.idle();
-    await Promise.allSettled([this.#making, this.#nextSync ?? this.#syncing]);
+    await Promise.allSettled([this.#making, this.#syncs.idle()]);
     const hasFailed = this.#refusal !== null;
     this.#refusal ??= closed(this.#store.folder);
     this.#growth.end(this.#refusal);

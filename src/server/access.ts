@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { SpeilError } from '../core/error.ts';
 import { FailureLimit } from '../service/failure-limit.ts';
-import type { DatabaseName } from './database-name.ts';
+import type { DatabaseName } from './databases/database-name.ts';
 import type { Access } from './sql.ts';
 import { type Grant, SECRET_CHARACTERS_MAX, type ServerTokens } from './tokens.ts';
 

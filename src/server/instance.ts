@@ -6,15 +6,15 @@ import type { Log } from '../service/log.ts';
 import { Gate } from './access.ts';
 import { Transfers } from './admin/transfers.ts';
 import { takeServerFolder } from './data-folder.ts';
-import { DatabaseName } from './database-name.ts';
-import { Databases, type OpenDatabase } from './databases.ts';
+import { DatabaseName } from './databases/database-name.ts';
+import { Databases, type OpenDatabase } from './databases/databases.ts';
+import { observeDatabase } from './databases/observed-database.ts';
+import type { DatabaseStore } from './databases/served-database.ts';
+import { copySqliteFile } from './databases/sqlite-copy.ts';
+import type { StoreParts } from './databases/store-parts.ts';
 import type { ClientProtocol } from './http/client-protocol.ts';
 import { serveHttp } from './http/http-server.ts';
 import { createServerMetrics } from './metrics.ts';
-import { observeDatabase } from './observed-database.ts';
-import type { DatabaseStore } from './served-database.ts';
-import { copySqliteFile } from './sqlite-copy.ts';
-import type { StoreParts } from './store-parts.ts';
 import { adminTokenOf, ServerTokens } from './tokens.ts';
 
 export type InstanceOptions = {

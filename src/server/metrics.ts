@@ -1,8 +1,8 @@
 import { collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
-import type { DatabaseName } from './database-name.ts';
-import type { Databases } from './databases.ts';
+import type { DatabaseName } from './databases/database-name.ts';
+import type { Databases } from './databases/databases.ts';
+import type { DatabaseStatus, DatabaseStore, StoreObserver } from './databases/served-database.ts';
 import { DurationTally, type HistogramValue } from './duration-tally.ts';
-import type { DatabaseStatus, DatabaseStore, StoreObserver } from './served-database.ts';
 
 /** What a database's clients did, counted where it is done. */
 export class DatabaseTally {

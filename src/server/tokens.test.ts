@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { SpeilError } from '../core/error.ts';
-import { DatabaseName } from './database-name.ts';
+import { DatabaseName } from './databases/database-name.ts';
 import { adminTokenOf, ServerTokens } from './tokens.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'speil-tokens-'));

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
 import { SpeilError } from '../core/error.ts';
-import { DatabaseName } from './database-name.ts';
+import { DatabaseName } from './databases/database-name.ts';
 import type { Access } from './sql.ts';
 
 /** What a token allows. `database` null: in every database. `admin`: everything, and it always is of all databases. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import type { Streams } from '../../src/server/streams.ts';
+import type { Streams } from '../../src/server/streams/streams.ts';
 import { outcome, rows, run, serve, step, until } from './streams-bench.ts';
 
 const schema = `create table t(a integer primary key, b);

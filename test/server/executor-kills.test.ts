@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { SpeilError } from '../../src/core/error.ts';
-import type { Streams } from '../../src/server/streams.ts';
+import type { Streams } from '../../src/server/streams/streams.ts';
 import { TestFile } from './open-gate.ts';
 import { run, serve, step, until } from './streams-bench.ts';
 
@@ -108,7 +108,7 @@ test('property: whatever is killed whenever, what was answered is there once, an
 
 /** A server of its own that is killed: it starts a statement that does not end by itself, and says so. */
 const SERVER = `
-import { Streams } from ${JSON.stringify(new URL('../../src/server/streams.ts', import.meta.url).href)};
+import { Streams } from ${JSON.stringify(new URL('../../src/server/streams/streams.ts', import.meta.url).href)};
 import { systemClock } from ${JSON.stringify(new URL('../../src/runtime/system-clock.ts', import.meta.url).href)};
 const nothing = { salt1: 0, salt2: 0, frames: 0 };
 const gate = { admitWrite() {}, position: () => nothing, isSettled: () => true, settle: async () => {} };

@@ -221,7 +221,7 @@ async function send(service: HranaService, path: string, body: string): Promise<
 }
 
 test('a client that goes away ends what it asked for', async () => {
-  await using service = await openHranaService();
+  await using service = await openHranaService({ databases: [new DirectSqlDatabase({ busyMs: 600_000 })] });
   const [database] = service.databases as [DirectSqlDatabase];
   const holder = database.openStream('write');
   await holder.sequence('CREATE TABLE t (a); BEGIN IMMEDIATE');

@@ -299,7 +299,7 @@ const CHECKS_3: Readonly<Record<string, Check>> = {
       { type: 'step_begin', step: 3, cols: columns },
       { type: 'row', row: [text('x')] },
       { type: 'row', row: [NULL] },
-      { type: 'step_end', affected_row_count: 0, last_insert_rowid: '2' },
+      { type: 'step_end', affected_row_count: 0, last_insert_rowid: null },
     ]);
     assert.deepEqual(
       entries.map(({ type, step: at }) => [type, at].filter((it) => it !== undefined).join(' ')),

@@ -11,8 +11,8 @@ import type {
   StepCondition,
   StepOutcome,
 } from '../../src/server/sql.ts';
-import type { StreamObserver, StreamSettings } from '../../src/server/stream-settings.ts';
-import { Streams } from '../../src/server/streams.ts';
+import type { StreamObserver, StreamSettings } from '../../src/server/streams/stream-settings.ts';
+import { Streams } from '../../src/server/streams/streams.ts';
 import { TestFile, TestGate } from './open-gate.ts';
 
 export type Served = { readonly file: TestFile; readonly gate: TestGate; readonly streams: Streams };

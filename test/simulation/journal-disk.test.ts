@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { runJournal } from '../../sim/scenarios/journal.ts';
 import { type JournalCounts, noCounts } from '../../sim/scenarios/journal-counts.ts';
 
-const SEEDS = 120;
+const SEEDS = 150;
 
 /** `npm run sim -- --only journal --seed N` repeats what failed; `--runs N` goes further. */
 test('a journal keeps its promises on a disk that loses, tears and fails', async () => {

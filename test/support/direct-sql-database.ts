@@ -18,11 +18,11 @@ import type {
 } from '../../src/server/sql.ts';
 import { describeStatement, isBusy, rowsOf, runStatement, statementError } from './direct-statement.ts';
 
-/** How long a writer waits for another one, and how often it looks. */
+/** How long a writer waits for another one, if nothing else is said, and how often it looks. */
 const BUSY_MS = 5_000;
 const BUSY_POLL_MS = 2;
 
-type DirectOptions = { readonly name?: string; readonly streamsMax?: number };
+type DirectOptions = { readonly name?: string; readonly streamsMax?: number; readonly busyMs?: number };
 
 /**
  * SQLite in this process, a connection for each stream: for tests of what stands on `SqlDatabase`. A statement blocks the
@@ -30,12 +30,14 @@ type DirectOptions = { readonly name?: string; readonly streamsMax?: number };
  */
 export class DirectSqlDatabase implements SqlDatabase, AsyncDisposable {
   readonly name: string;
+  readonly busyMs: number;
   readonly #folder = mkdtempSync(join(tmpdir(), 'speil-direct-'));
   readonly #streams = new Set<DirectStream>();
   readonly #streamsMax: number;
 
-  constructor({ name = 'main', streamsMax = 1_000 }: DirectOptions = {}) {
+  constructor({ name = 'main', streamsMax = 1_000, busyMs = BUSY_MS }: DirectOptions = {}) {
     this.name = name;
+    this.busyMs = busyMs;
     this.#streamsMax = streamsMax;
   }
 
@@ -58,7 +60,7 @@ export class DirectSqlDatabase implements SqlDatabase, AsyncDisposable {
   openStream(access: Access): SqlStream {
     if (this.#streams.size >= this.#streamsMax)
       throw new SpeilError('TOO_MANY_STREAMS', `${this.#streamsMax} streams are open`, { recovery: 'retry' });
-    const stream = new DirectStream(this.path, access, this.done, () => this.#streams.delete(stream));
+    const stream = new DirectStream(this, access, () => this.#streams.delete(stream));
     this.#streams.add(stream);
     return stream;
   }
@@ -73,13 +75,15 @@ class DirectStream implements SqlStream {
   readonly #connection: DatabaseSync;
   readonly #onClosed: () => void;
   readonly #done: DirectSqlDatabase['done'];
+  readonly #busyMs: number;
   #tail: Promise<unknown> = Promise.resolve();
   #waiting = 0;
   #isEnded = false;
 
-  constructor(path: string, access: Access, done: DirectSqlDatabase['done'], onClosed: () => void) {
-    this.#done = done;
-    this.#connection = new DatabaseSync(path, { timeout: 0, enableForeignKeyConstraints: false });
+  constructor(database: DirectSqlDatabase, access: Access, onClosed: () => void) {
+    this.#done = database.done;
+    this.#busyMs = database.busyMs;
+    this.#connection = new DatabaseSync(database.path, { timeout: 0, enableForeignKeyConstraints: false });
     this.#connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF');
     if (access === 'read') this.#connection.exec('PRAGMA query_only = 1');
     this.#onClosed = onClosed;
@@ -209,7 +213,7 @@ class DirectStream implements SqlStream {
 
   /** Another writer is waited for, without standing in its way. */
   async #attempt<T>(signal: AbortSignal | undefined, work: () => T): Promise<T> {
-    for (let left = BUSY_MS / BUSY_POLL_MS; ; left--) {
+    for (let left = this.#busyMs / BUSY_POLL_MS; ; left--) {
       signal?.throwIfAborted();
       try {
         return work();

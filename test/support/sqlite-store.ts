@@ -6,8 +6,13 @@ import { Lineage } from '../../src/core/lineage.ts';
 import { Lsn } from '../../src/core/lsn.ts';
 import { Term } from '../../src/core/term.ts';
 import { noDatabase } from '../../src/server/access.ts';
-import { DatabaseName } from '../../src/server/database-name.ts';
-import type { BackupOptions, DatabaseStatus, DatabaseStore, ServedDatabase } from '../../src/server/served-database.ts';
+import { DatabaseName } from '../../src/server/databases/database-name.ts';
+import type {
+  BackupOptions,
+  DatabaseStatus,
+  DatabaseStore,
+  ServedDatabase,
+} from '../../src/server/databases/served-database.ts';
 import type {
   Access,
   BatchStep,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { SpeilError } from '../../core/error.ts';
-import type { DatabaseView } from '../../server/databases.ts';
+import type { DatabaseView } from '../../server/databases/databases.ts';
 import { demandYes, groupOf, showTable } from '../center-shell.ts';
 import { formatBytes } from '../format.ts';
 import type { Output } from '../output.ts';
@@ -74,7 +74,7 @@ async function upload(
   { name, from }: Source,
 ): Promise<DatabaseAnswer> {
   await demandFree(server, name);
-  const { copySqliteFile } = await import('../../server/sqlite-copy.ts');
+  const { copySqliteFile } = await import('../../server/databases/sqlite-copy.ts');
   const { signal } = shell.environment;
   const folder = mkdtempSync(join(tmpdir(), 'speil-create-'));
   try {

@@ -5,6 +5,7 @@ import type { Lsn } from '../../core/lsn.ts';
 import type { Term } from '../../core/term.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { openJournal } from '../../journal/open-journal.ts';
+import { SEGMENT_BYTES } from '../../journal/segment-format.ts';
 import { type Backup, type BackupOptions, backUp } from './backup.ts';
 import { CHECKPOINT_HOLDER } from './checkpointer.ts';
 import type { Hardened, HardenedMark } from './commit-gate.ts';
@@ -20,8 +21,8 @@ import type { WalPosition } from './wal-index.ts';
 /** Where the WAL ended when somebody looked, in this process or another. */
 export type WalEnd = Pick<WalPosition, 'salt1' | 'salt2' | 'frames'>;
 
-/** Room in the journal below which more is made, ahead of need. */
-const ROOM_BYTES_MIN = 16 << 20;
+/** Room in the journal, in segments, below which more is made, ahead of need. */
+const ROOM_SEGMENTS_MIN = 0.5;
 const BACKUP_HOLDER = 'backup-';
 /** How often room is looked for while the disk is full. */
 const ROOM_RETRY_MS = 500;
@@ -142,8 +143,12 @@ export class SqliteEngine implements AsyncDisposable {
   /** Throws `DISK_FULL` or `DATABASE_STOPPED` when a write could not be hardened. */
   admitWrite(): void {
     if (this.#state === 'stopped') throw stopped(this.#failure);
-    if (this.#journal.roomBytes < ROOM_BYTES_MIN) this.#seekRoom();
+    if (this.#isShortOfRoom || this.#state === 'disk-full') this.#seekRoom();
     if (this.#state === 'disk-full') throw diskFull(this.#failure);
+  }
+
+  get #isShortOfRoom(): boolean {
+    return this.#journal.roomBytes < ROOM_SEGMENTS_MIN * (this.#options.segmentBytes ?? SEGMENT_BYTES);
   }
 
   /** Makes the database file durable up to what is hardened now. */
@@ -208,7 +213,7 @@ export class SqliteEngine implements AsyncDisposable {
 
   #noteHardened(hardened: Hardened): void {
     this.#running.checkpointer.noteHardened(hardened);
-    if (this.#journal.roomBytes < ROOM_BYTES_MIN) this.#seekRoom();
+    if (this.#isShortOfRoom) this.#seekRoom();
     this.#options.onHardened?.(hardened);
   }
 

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { SpeilError } from '../../core/error.ts';
 import type { Log } from '../../service/log.ts';
 import type { Caller, Gate } from '../access.ts';
-import type { Databases } from '../databases.ts';
+import type { Databases } from '../databases/databases.ts';
 import { noSuchPath } from '../http/answer.ts';
 import type { ServerTokens } from '../tokens.ts';
 import type { Transfers } from './transfers.ts';

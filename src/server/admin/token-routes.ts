@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { demandAdminToken } from '../access.ts';
-import { DatabaseName } from '../database-name.ts';
+import { DatabaseName } from '../databases/database-name.ts';
 import { type AdminCall, type AdminRoute, bodyOf } from './admin-api.ts';
 
 const name = z.string().transform((text) => DatabaseName.of(text));

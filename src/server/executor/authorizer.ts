@@ -1,5 +1,5 @@
 import { constants } from 'node:sqlite';
-import { judgePragma } from '../pragmas.ts';
+import { judgePragma } from '../streams/pragmas.ts';
 
 /** What SQLite is about to compile, as it tells an authorizer. */
 export type Action = {

@@ -34,7 +34,7 @@ function bindNamed(
   const byName: Named = {};
   const byOrder: SQLInputValue[] = [];
   for (const [index, name] of parameters.entries()) {
-    const value = name === null ? positional[index] : (take(named, name) ?? byNumber(positional, name, index));
+    const value = name === null ? positional[index] : argumentOf(name, index, positional, named);
     if (value === undefined && !traits.isExplain)
       throw argumentsFailure(`value for parameter ${name ?? index + 1} not found`);
     if (name === null || isNumbered(name)) byOrder.push(value ?? null);
@@ -43,6 +43,12 @@ function bindNamed(
   const [unknown] = named.keys();
   if (unknown !== undefined) throw argumentsFailure(`there is no parameter ${unknown}`);
   return [byName as unknown as SQLInputValue, ...byOrder];
+}
+
+/** NULL is a value as any other. */
+function argumentOf(name: string, index: number, positional: readonly SqlValue[], named: Map<string, SqlValue>) {
+  const value = take(named, name);
+  return value === undefined ? byNumber(positional, name, index) : value;
 }
 
 /** Names that were taken are taken out, so that what is left is too many. */

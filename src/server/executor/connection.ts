@@ -1,6 +1,6 @@
 import { constants, DatabaseSync } from 'node:sqlite';
-import { classify, type StatementTraits } from '../classify.ts';
 import type { SqlPiece } from '../sql-text.ts';
+import { classify, type StatementTraits } from '../streams/classify.ts';
 import { judgeAction } from './authorizer.ts';
 import { type CountedStatement, closeStatement, counter } from './counted-statement.ts';
 import {

@@ -1,5 +1,5 @@
-import type { StatementTraits } from '../classify.ts';
 import { isNumbered, parametersOf, renameCalls, type SqlPiece, splitStatements } from '../sql-text.ts';
+import type { StatementTraits } from '../streams/classify.ts';
 import type { CountedStatement } from './counted-statement.ts';
 import type { WireColumns } from './protocol.ts';
 import { StatementFailure } from './sqlite-error.ts';

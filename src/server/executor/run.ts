@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
-import type { StatementTraits } from '../classify.ts';
 import type { SqlValue } from '../sql.ts';
+import type { StatementTraits } from '../streams/classify.ts';
 import { type Arguments, bindArguments } from './bind.ts';
 import { type Connection, isChange, isInsert, NEEDS_OWN } from './connection.ts';
 import { FAST_MS, type Prepared } from './prepared.ts';

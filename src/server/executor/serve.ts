@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
-import { classify } from '../classify.ts';
 import { splitStatements } from '../sql-text.ts';
+import { classify } from '../streams/classify.ts';
 import { BlockingChannel } from './channel.ts';
 import { NO_MEMORY } from './connection.ts';
 import { type CacheSizes, Connections } from './connections.ts';

@@ -1,5 +1,5 @@
 import type { WireAnswer, WireRequest } from '../executor/protocol.ts';
-import type { TicketHolder } from '../write-queue.ts';
+import type { TicketHolder } from '../streams/write-queue.ts';
 import type { RemoteExecutor } from './remote-executor.ts';
 
 /** Who has a job carried out: a stream, as executors see it. */

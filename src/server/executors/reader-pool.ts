@@ -1,4 +1,4 @@
-import { Fifo } from '../fifo.ts';
+import { Fifo } from '../streams/fifo.ts';
 import { type Job, NotBegun } from './job.ts';
 import type { RemoteExecutor } from './remote-executor.ts';
 

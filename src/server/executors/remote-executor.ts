@@ -1,10 +1,10 @@
 import type { Clock } from '../../core/clock.ts';
 import { SpeilError } from '../../core/error.ts';
-import { type CommitGate, samePosition, type WalPosition } from '../commit-gate.ts';
 import type { ExecutorArguments } from '../executor/arguments.ts';
 import type { AnswerFrame, WireAnswer } from '../executor/protocol.ts';
 import { AnswerKind } from '../executor/protocol.ts';
-import { Fifo } from '../fifo.ts';
+import { type CommitGate, samePosition, type WalPosition } from '../streams/commit-gate.ts';
+import { Fifo } from '../streams/fifo.ts';
 import { ExecutorProcess } from './executor-process.ts';
 import type { Job, JobOwner } from './job.ts';
 import { judgeLoss } from './loss.ts';

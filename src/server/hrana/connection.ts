@@ -63,7 +63,8 @@ export class Connection {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise.then(() => this.#streams.close());
     socket.on('close', () => {
-      this.#cancel(CLIENT_GONE);
+      this.#gone.abort(CLIENT_GONE);
+      this.#room?.resolve();
       resolve();
     });
     socket.on('error', () => socket.terminate());
@@ -95,15 +96,9 @@ export class Connection {
     this.#silentBeats = 0;
   }
 
-  /** Says goodbye, and cancels what is running. */
+  /** Says goodbye; what is running is cancelled when the client has answered that. */
   leave(): void {
     this.#close(CLOSE_CODES.leaving, 'the server is stopping');
-    this.#cancel(STOPPING);
-  }
-
-  #cancel(reason: SpeilError): void {
-    this.#gone.abort(reason);
-    this.#room?.resolve();
   }
 
   terminate(): void {
@@ -241,7 +236,6 @@ function cut(text: string): string {
 }
 
 const CLIENT_GONE = new SpeilError('STREAM_CLOSED', 'the client has gone away');
-const STOPPING = new SpeilError('DATABASE_STOPPED', 'the server is stopping', { recovery: 'retry' });
 const NOT_AUTHORIZED = new SpeilError('AUTHENTICATION_REFUSED', 'the token is not good for this database', {
-  hint: 'speil token list shows which there are.',
+  hint: 'Give the client a token that the server knows for it.',
 });

@@ -3,14 +3,15 @@ import { entryBytes } from './answer-size.ts';
 import { FETCH_BYTES_MAX } from './limits.ts';
 import { asStatementError } from './protocol-error.ts';
 
-/** A cursor of a WebSocket connection. One call at a time. */
+/** A cursor of a WebSocket connection. One call at a time; the first one begins it. */
 export class OpenCursor {
   readonly id: number;
-  readonly #entries: AsyncIterator<CursorEntry>;
+  readonly #begin: () => AsyncIterable<CursorEntry>;
+  #entries: AsyncIterator<CursorEntry> | null = null;
 
-  constructor(id: number, entries: AsyncIterable<CursorEntry>) {
+  constructor(id: number, begin: () => AsyncIterable<CursorEntry>) {
     this.id = id;
-    this.#entries = entries[Symbol.asyncIterator]();
+    this.#begin = begin;
   }
 
   /** The next entries: so many at most, and not many more bytes than a message should have. */
@@ -29,6 +30,7 @@ export class OpenCursor {
 
   async #next(): Promise<CursorEntry | null> {
     try {
+      this.#entries ??= this.#begin()[Symbol.asyncIterator]();
       const { value, done } = await this.#entries.next();
       return done ? null : value;
     } catch (error) {
@@ -37,6 +39,6 @@ export class OpenCursor {
   }
 
   async close(): Promise<void> {
-    await this.#entries.return?.();
+    await this.#entries?.return?.();
   }
 }

@@ -19,6 +19,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   SERVER_BUSY: 503,
   DATABASE_STOPPED: 503,
   DISK_FULL: 503,
+  JOURNAL_FAILED: 503,
+  STATEMENT_CANCELLED: 400,
 };
 
 /** Answers with all of a body. */

@@ -123,7 +123,8 @@ export class OpenStreams {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return refused(`stream ${streamId} is not open`);
     if (stream.cursor !== null) throw broken(`stream ${streamId} has a cursor already`);
-    stream.cursor = new OpenCursor(cursorId, stream.sql.cursor(steps, { signal: this.#options.signal }));
+    const { signal } = this.#options;
+    stream.cursor = new OpenCursor(cursorId, () => stream.sql.cursor(steps, { signal }));
     this.#cursors.set(cursorId, stream);
     return stream.next(async () => ({ kind: 'open_cursor' }));
   }

@@ -95,9 +95,7 @@ export function oneOf<T>(messages: ReadonlyMap<number, ReadMessage<T>>): Field<T
 
 export function readNested<T>(reader: BinaryReader, read: ReadMessage<T>): T {
   const length = reader.uint32();
-  const end = reader.pos + length;
-  if (end > reader.len) throw broken('a message is cut short');
-  return read(reader, end);
+  return read(reader, reader.pos + length);
 }
 
 /** Throws `PROTOCOL_BROKEN` for what is no such message. */

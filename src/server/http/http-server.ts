@@ -17,8 +17,8 @@ import { type Caller, demandAccess, demandAllDatabases, type Gate, noDatabase } 
 import { type AdminParts, type AdminRoute, findRoute } from '../admin/admin-api.ts';
 import { databaseRoutes } from '../admin/database-routes.ts';
 import { tokenRoutes } from '../admin/token-routes.ts';
-import type { DatabaseName } from '../database-name.ts';
-import type { Databases } from '../databases.ts';
+import type { DatabaseName } from '../databases/database-name.ts';
+import type { Databases } from '../databases/databases.ts';
 import type { SqlDatabase } from '../sql.ts';
 import { answerClientError, answerError, answerJson, noSuchPath, statusOf } from './answer.ts';
 import type { AdmittedDatabase, ClientProtocol } from './client-protocol.ts';

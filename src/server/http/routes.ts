@@ -1,4 +1,4 @@
-import { DatabaseName } from '../database-name.ts';
+import { DatabaseName } from '../databases/database-name.ts';
 
 /** What a path asks for. Nothing in a path of ours is ever percent-encoded. */
 export type Route =

@@ -1,6 +1,6 @@
-import type { Clock } from '../core/clock.ts';
-import type { Log } from '../service/log.ts';
-import type { DatabaseTally, ServerMetrics } from './metrics.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Log } from '../../service/log.ts';
+import type { DatabaseTally, ServerMetrics } from '../metrics.ts';
 import type {
   BatchStep,
   CursorEntry,
@@ -9,8 +9,8 @@ import type {
   SqlStream,
   StatementError,
   StepOutcome,
-} from './sql.ts';
-import { withoutValues } from './sql-text.ts';
+} from '../sql.ts';
+import { withoutValues } from '../sql-text.ts';
 
 export type Observation = {
   readonly metrics: Pick<ServerMetrics, 'tallyOf'>;

@@ -1,9 +1,9 @@
-import { SpeilError } from '../core/error.ts';
-import type { Log } from '../service/log.ts';
-import { noDatabase } from './access.ts';
+import { SpeilError } from '../../core/error.ts';
+import type { Log } from '../../service/log.ts';
+import { noDatabase } from '../access.ts';
+import type { SqlDatabase } from '../sql.ts';
 import type { DatabaseName } from './database-name.ts';
 import type { DatabaseStatus, DatabaseStore, ServedDatabase } from './served-database.ts';
-import type { SqlDatabase } from './sql.ts';
 
 /** A database as administration sees it: one that could not be opened says why. */
 export type DatabaseView =

@@ -1,8 +1,8 @@
-import type { Lineage } from '../core/lineage.ts';
-import type { Lsn } from '../core/lsn.ts';
-import type { Term } from '../core/term.ts';
+import type { Lineage } from '../../core/lineage.ts';
+import type { Lsn } from '../../core/lsn.ts';
+import type { Term } from '../../core/term.ts';
+import type { SqlDatabase } from '../sql.ts';
 import type { DatabaseName } from './database-name.ts';
-import type { SqlDatabase } from './sql.ts';
 
 /**
  * `running`: reads and writes. `disk-full`: reads go on, writes are refused until there is room. `stopped`: a journal or a

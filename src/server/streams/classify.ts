@@ -1,5 +1,5 @@
+import { type SqlPiece, type SqlToken, splitStatements, tokenText, wordAt } from '../sql-text.ts';
 import { judgePragma } from './pragmas.ts';
-import { type SqlPiece, type SqlToken, splitStatements, tokenText, wordAt } from './sql-text.ts';
 
 /**
  * What a statement does, as its text says. `temp` and `state` change the connection it runs on. A mistake costs time and

@@ -1,4 +1,4 @@
-import { SpeilError } from '../core/error.ts';
+import { SpeilError } from '../../core/error.ts';
 
 declare const brand: unique symbol;
 

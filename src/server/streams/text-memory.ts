@@ -1,7 +1,7 @@
+import type { WireOutcome, WireStep } from '../executor/protocol.ts';
+import { Outcome } from '../executor/protocol.ts';
+import { splitStatements } from '../sql-text.ts';
 import { classify, needsOf, type ProgramNeeds, type StatementTraits } from './classify.ts';
-import type { WireOutcome, WireStep } from './executor/protocol.ts';
-import { Outcome } from './executor/protocol.ts';
-import { splitStatements } from './sql-text.ts';
 
 /** What is known of a text: what its statements do, and whether it took no time when it ran last. */
 type TextEntry = { readonly traits: readonly StatementTraits[]; isFast: boolean };

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts';
+import type { Clock } from '../../core/clock.ts';
 
 /** Looks at the bounds of time every so often as long as there is anything to look at; otherwise it sleeps for good. */
 export class Watch {

@@ -9,8 +9,8 @@ import {
   type WireError,
   type WireOutcome,
   type WireStep,
-} from './executor/protocol.ts';
-import type { NotBegun } from './executors/job.ts';
+} from '../executor/protocol.ts';
+import type { NotBegun } from '../executors/job.ts';
 import type {
   BatchStep,
   CursorEntry,
@@ -19,7 +19,7 @@ import type {
   StatementError,
   StepCondition,
   StepOutcome,
-} from './sql.ts';
+} from '../sql.ts';
 
 /** Between what callers say and what executors are told. */
 export const toWireStep = ({ statement, condition }: BatchStep): WireStep => [

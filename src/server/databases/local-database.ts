@@ -1,4 +1,4 @@
-import { SpeilError } from '../core/error.ts';
+import { SpeilError } from '../../core/error.ts';
 import type {
   Access,
   BatchStep,
@@ -9,8 +9,8 @@ import type {
   StatementResult,
   StepCondition,
   StepOutcome,
-} from './sql.ts';
-import { SqlError } from './sql-error.ts';
+} from '../sql.ts';
+import { SqlError } from '../sql-error.ts';
 
 /** What a statement may be given: booleans become 0 and 1, dates are for the caller to write as he wants to read them. */
 export type SqlArgument = SqlValue | boolean;

@@ -1,5 +1,4 @@
-import { SpeilError } from '../core/error.ts';
-import type { ProgramNeeds } from './classify.ts';
+import { SpeilError } from '../../core/error.ts';
 import {
   AnswerKind,
   Grant,
@@ -14,9 +13,9 @@ import {
   type WireOutcome,
   type WireRequest,
   type WireStep,
-} from './executor/protocol.ts';
-import { Job, type JobOwner, NotBegun } from './executors/job.ts';
-import { type RemoteExecutor, streamExpired } from './executors/remote-executor.ts';
+} from '../executor/protocol.ts';
+import { Job, type JobOwner, NotBegun } from '../executors/job.ts';
+import { type RemoteExecutor, streamExpired } from '../executors/remote-executor.ts';
 import type {
   Access,
   BatchStep,
@@ -26,7 +25,8 @@ import type {
   StatementDescription,
   StatementError,
   StepOutcome,
-} from './sql.ts';
+} from '../sql.ts';
+import type { ProgramNeeds } from './classify.ts';
 import { cursorEntries } from './stream-cursor.ts';
 import type { StreamHost } from './stream-host.ts';
 import { notBegunOutcomes, sequenceStep, stepBytes, toDescription, toError, toOutcome, toWireStep } from './wire.ts';

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, renameSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SpeilError } from '../core/error.ts';
-import { createDatabase } from '../engine/sqlite/create.ts';
+import { SpeilError } from '../../core/error.ts';
+import { createDatabase } from '../../engine/sqlite/create.ts';
 import { DatabaseName } from './database-name.ts';
 import { EngineDatabase } from './engine-database.ts';
 import type { DatabaseStore } from './served-database.ts';

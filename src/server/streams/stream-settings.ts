@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { CacheSizes } from './executor/connections.ts';
+import type { CacheSizes } from '../executor/connections.ts';
 
 /** Bounds of the streams of a database. */
 export type StreamSettings = {

@@ -1,14 +1,14 @@
 import { constants } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Disk, DiskFile } from '../core/disk.ts';
-import { SpeilError } from '../core/error.ts';
-import { Lsn } from '../core/lsn.ts';
-import { checksumOfFile } from '../engine/sqlite/file-checksum.ts';
-import { databasePath } from '../engine/sqlite/recovery.ts';
-import { RedoFile } from '../engine/sqlite/redo.ts';
-import { type DatabaseState, readState } from '../engine/sqlite/state.ts';
-import { checkJournal, inspectJournal, type JournalCheck } from '../journal/inspect-journal.ts';
+import type { Disk, DiskFile } from '../../core/disk.ts';
+import { SpeilError } from '../../core/error.ts';
+import { Lsn } from '../../core/lsn.ts';
+import { checksumOfFile } from '../../engine/sqlite/file-checksum.ts';
+import { databasePath } from '../../engine/sqlite/recovery.ts';
+import { RedoFile } from '../../engine/sqlite/redo.ts';
+import { type DatabaseState, readState } from '../../engine/sqlite/state.ts';
+import { checkJournal, inspectJournal, type JournalCheck } from '../../journal/inspect-journal.ts';
 
 /**
  * Whether the database's file is what its journal says. `equal`: it is, after `redone` commits that recovery would redo as

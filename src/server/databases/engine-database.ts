@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs';
-import type { Backup } from '../engine/sqlite/backup.ts';
-import { SqliteEngine } from '../engine/sqlite/engine.ts';
-import type { EngineState } from '../engine/sqlite/engine-options.ts';
+import type { Backup } from '../../engine/sqlite/backup.ts';
+import { SqliteEngine } from '../../engine/sqlite/engine.ts';
+import type { EngineState } from '../../engine/sqlite/engine-options.ts';
+import { Streams } from '../streams/streams.ts';
 import type { DatabaseName } from './database-name.ts';
 import type { BackupOptions, DatabaseStatus, ServedDatabase } from './served-database.ts';
 import type { StoreParts } from './store-parts.ts';
-import { Streams } from './streams.ts';
 
 /** How long a backup may take is its caller's affair. */
 const NEVER = new AbortController().signal;

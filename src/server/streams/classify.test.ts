@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { constants, DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { splitStatements } from '../sql-text.ts';
 import { classify, needsOf, type StatementKind } from './classify.ts';
 import { judgePragma } from './pragmas.ts';
-import { splitStatements } from './sql-text.ts';
 
 const traits = (sql: string) => splitStatements(sql).map(classify);
 const kind = (sql: string) => traits(sql)[0]?.kind;

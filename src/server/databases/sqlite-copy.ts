@@ -1,6 +1,6 @@
 import { existsSync, rmSync, statSync } from 'node:fs';
 import { backup, DatabaseSync } from 'node:sqlite';
-import { SpeilError } from '../core/error.ts';
+import { SpeilError } from '../../core/error.ts';
 
 /** Pages copied between two looks at the signal and the progress. */
 const PAGES_AT_ONCE = 1_000;

@@ -8,9 +8,9 @@ import {
   type WireEntry,
   type WireOutcome,
   type WireStep,
-} from './executor/protocol.ts';
-import { NotBegun } from './executors/job.ts';
-import type { CursorEntry, SqlRequestOptions } from './sql.ts';
+} from '../executor/protocol.ts';
+import { NotBegun } from '../executors/job.ts';
+import type { CursorEntry, SqlRequestOptions } from '../sql.ts';
 import type { ClientStream } from './stream.ts';
 import { entriesOfOutcome, toCursorEntry } from './wire.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { resolve, sep } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { SpeilError } from '../core/error.ts';
+import { SpeilError } from '../../core/error.ts';
 import { DatabaseName } from './database-name.ts';
 
 test('names of databases, and what is none', () => {

@@ -1,6 +1,6 @@
+import type { WireAnswer, WireOutcome, WireStep } from '../executor/protocol.ts';
+import type { Job } from '../executors/job.ts';
 import type { ProgramNeeds } from './classify.ts';
-import type { WireAnswer, WireOutcome, WireStep } from './executor/protocol.ts';
-import type { Job } from './executors/job.ts';
 import type { ClientStream } from './stream.ts';
 import type { TextMemory } from './text-memory.ts';
 
