@@ -123,6 +123,10 @@ test('a statement that runs for longer than allowed is cancelled', async (t) => 
   const stream = streams.openStream('write');
   await assert.rejects(run(stream, ENDLESS), { code: 'STATEMENT_CANCELLED' });
   await assert.rejects(run(stream, ENDLESS_UPDATE), { code: 'STATEMENT_CANCELLED' });
+  await run(stream, 'begin');
+  await run(stream, 'select 1');
+  await assert.rejects(run(stream, ENDLESS), { code: 'STATEMENT_CANCELLED' });
+  assert.equal(stream.isAutocommit, true);
   assert.deepEqual(await rows(stream, 'select b from t where a = 1'), [[1n]]);
   await run(stream, "select count(*), 'secret' from t, t where 17");
   assert.deepEqual(slow, ['select count(*), ? from t, t where ?']);
@@ -168,6 +172,20 @@ test('a transaction whose process ended while it waited to write is not carried 
   await run(holder, 'commit');
   await waiting;
   assert.equal(file.value('select count(*) from t'), 1_000);
+});
+
+test('when it cannot be told whether a write was committed, that is what is said', async (t) => {
+  const { streams, gate, file } = serve(t, { schema });
+  const stream = streams.openStream('write');
+  const said = assert.rejects(run(stream, ENDLESS_UPDATE), { code: 'OUTCOME_UNKNOWN' });
+  await until(() => children().some((line) => line.includes('"writer"')), 'it runs');
+  await running(streams);
+  gate.isUnreadable = true;
+  for (const line of children()) process.kill(Number.parseInt(line, 10), 'SIGKILL');
+  await said;
+  gate.isUnreadable = false;
+  await run(stream, 'update t set b = 5 where a = 2');
+  assert.equal(file.value('select group_concat(b) from t where a < 3'), '1,5');
 });
 
 test('no process is left when the database is closed, and nothing is answered any more', async (t) => {

@@ -99,6 +99,24 @@ test('a cursor that is left alone is ended, and says so when it is asked again',
   assert.equal((await outcome(stream, 'select 1')).kind, 'result');
 });
 
+test('a cursor whose process ends says so, and is not taken for complete', async (t) => {
+  const { streams } = serve(t, { schema });
+  for (const end of ['paused', 'closed'] as const) {
+    const stream = streams.openStream('read');
+    let seen = 0;
+    const reading = (async () => {
+      for await (const entry of stream.cursor([step('select a, zeroblob(1000) from t')])) {
+        if (entry.kind === 'row' && seen++ === 10) {
+          if (end === 'closed') await stream[Symbol.asyncDispose]();
+          else await streams.pause().then(() => streams.resume());
+        }
+      }
+    })();
+    await assert.rejects(reading, { code: 'STREAM_EXPIRED' });
+    assert.ok(seen < 5_000);
+  }
+});
+
 test('values of a later step are those that were given, whatever is asked in between', async (t) => {
   const { streams } = serve(t, { schema, settings: { readersMax: 1 } });
   const blob = new Uint8Array(40_000).fill(0x41);

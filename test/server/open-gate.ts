@@ -38,6 +38,8 @@ export class TestGate implements CommitGate {
   readonly #file: TestFile;
   /** What `admitWrite` throws. */
   refusal: Error | null = null;
+  /** The WAL's index cannot be read. */
+  isUnreadable = false;
   /** Positions that were asked for while it was shut. */
   readonly asked: WalPosition[] = [];
   #hardened: WalPosition | null = null;
@@ -70,6 +72,7 @@ export class TestGate implements CommitGate {
   }
 
   position(): WalPosition {
+    if (this.isUnreadable) throw new Error('the WAL index cannot be read');
     return this.#file.position();
   }
 

@@ -8,6 +8,8 @@ export type JobOwner = {
   readonly id: number;
   /** The executor that has a connection of this stream alone. */
   readonly place: RemoteExecutor | null;
+  /** What it has under way was given up: if its executor is ended for that, it misses nothing but its transaction. */
+  isCancelled: boolean;
   /** At once when an answer came, before it is settled: where the stream's connection stands now. */
   arrived(executor: RemoteExecutor, answer: WireAnswer): void;
   /** Its connection is gone with the executor. */

@@ -119,7 +119,22 @@ export class RemoteExecutor {
   /** Only one executor has writes under way at a time: if none has, nothing moves the WAL. */
   #noteBase(): void {
     for (const { options } of this.#jobs) if (options.isWrite) return;
-    this.#base = this.#environment.gate.position();
+    this.#base = this.#positionNow();
+  }
+
+  /** Null when the WAL cannot be read. */
+  #positionNow(): WalPosition | null {
+    try {
+      return this.#environment.gate.position();
+    } catch {
+      return null;
+    }
+  }
+
+  /** Something was committed that no answer told of, as far as is known. */
+  #hasMoved(): boolean {
+    const [base, now] = [this.#base, this.#positionNow()];
+    return base === null || now === null || !samePosition(base, now);
   }
 
   #receive([salt1, salt2, frames, answers]: AnswerFrame): void {
@@ -152,8 +167,12 @@ export class RemoteExecutor {
     const undone = (error: unknown) => {
       for (const job of jobs) job?.reject(error);
     };
-    if (gate.isSettled(position)) settled();
-    else gate.settle(position).then(settled, undone);
+    try {
+      if (gate.isSettled(position)) settled();
+      else gate.settle(position).then(settled, undone);
+    } catch (error) {
+      undone(error);
+    }
   }
 
   #deliver(jobs: readonly (Job | null)[], answers: readonly WireAnswer[]): void {
@@ -167,6 +186,7 @@ export class RemoteExecutor {
   /** Gives the job up: its process is ended if that is the only way. */
   async cancel(job: Job, reason: unknown): Promise<void> {
     job.cancellation = { reason };
+    job.options.owner.isCancelled = true;
     while (job.executor === this) {
       await this.#environment.clock.sleep(GRACE_MS);
       if (job.executor === this && this.running === job) this.kill();
@@ -203,7 +223,7 @@ export class RemoteExecutor {
 
   #release(): void {
     if (this.#isPaused) return;
-    const held = this.#held ?? [];
+    const held = (this.#held ?? []).filter(({ cancellation }) => cancellation === null);
     this.#held = null;
     if (held.length > 0) this.send(held);
     else this.#environment.onProgress(this);
@@ -211,9 +231,7 @@ export class RemoteExecutor {
 
   /** Answers the jobs that have to be carried out again. */
   #judge(lost: readonly Job[], isCrash: boolean, diagnosis: string): Job[] {
-    const hasWrites = lost.some(({ options }) => options.isWrite);
-    const base = this.#base;
-    const hasCommitted = hasWrites && base !== null && !samePosition(this.#environment.gate.position(), base);
+    const hasCommitted = lost.some(({ options }) => options.isWrite) && this.#hasMoved();
     return lost.filter((job, index) => {
       job.executor = null;
       const { owner, isWrite } = job.options;
@@ -255,7 +273,9 @@ export class RemoteExecutor {
 
   /** Lets it finish what it does, for a while; resolves when no process is left. */
   async close(): Promise<void> {
-    this.#isKilled = true;
+    this.#isKilled = this.#isPaused = true;
+    this.#environment.onReturned(this, this.#held ?? []);
+    this.#held = null;
     this.#process?.end();
     const ended = new AbortController();
     const kill = () => {

@@ -43,7 +43,7 @@ async function* wireEntries(
   steps: readonly WireStep[],
   options: SqlRequestOptions,
 ): AsyncGenerator<WireEntry> {
-  stream.throwBad();
+  stream.assertUsable();
   const before = stream.needs(steps).writes ? [] : yield* pulledEntries(stream, steps, options);
   if (before !== null) yield* wholeEntries(stream, steps, before, options);
 }
@@ -77,10 +77,11 @@ async function pull(
   stream: ClientStream,
   signal: AbortSignal | undefined,
 ): Promise<readonly [kind: number, entries: readonly WireEntry[], isDone: boolean]> {
+  stream.assertUsable();
   stream.hasIdleCursor = false;
   const [kind, , , , body] = await stream.ask((id) => [RequestKind.cursorNext, id, stream.id, PIECE_BYTES], signal);
   signal?.throwIfAborted();
-  stream.throwBad();
+  stream.assertUsable();
   const [entries, isDone] = body as WireEntries;
   stream.hasIdleCursor = !isDone;
   return [kind, entries, isDone];

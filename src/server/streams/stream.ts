@@ -131,8 +131,7 @@ export class ClientStream implements SqlStream, JobOwner {
     try {
       signal?.throwIfAborted();
       this.#host.assertServing();
-      if (this.#expiry !== null) throw this.#expiry;
-      if (this.#isClosed) throw streamExpired();
+      this.#assertOpen();
     } catch (error) {
       this.#passTurn();
       throw error;
@@ -181,9 +180,9 @@ export class ClientStream implements SqlStream, JobOwner {
   ): Promise<readonly WireOutcome[]> {
     let [rest, needed] = [program, needs];
     try {
-      this.throwBad();
+      this.assertUsable();
       for (;;) {
-        if (this.#isClosed) throw streamExpired();
+        this.#assertOpen();
         const [kind, , , , body] = await this.once(rest, needed, signal);
         const outcomes = body as readonly WireOutcome[];
         if (kind === AnswerKind.outcomes) return this.#learn(program.steps, outcomes);
@@ -267,8 +266,14 @@ export class ClientStream implements SqlStream, JobOwner {
     if (!isCursor) this.#passTurn();
   }
 
-  /** Throws, once, what has become of the stream while nothing was asked of it. */
-  throwBad(): void {
+  #assertOpen(): void {
+    if (this.#expiry !== null) throw this.#expiry;
+    if (this.#isClosed) throw streamExpired();
+  }
+
+  /** Throws what has become of the stream; that its transaction timed out, once. */
+  assertUsable(): void {
+    this.#assertOpen();
     const bad = this.#bad;
     this.#bad = null;
     if (bad !== null) throw bad;

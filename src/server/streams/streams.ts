@@ -236,8 +236,12 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
   #cancel(stream: ClientStream, job: Job, reason: unknown): void {
     stream.isCancelled = true;
     this.#options.observer?.onCancelled?.();
-    if (this.#queue.remove(job.waitsAs ?? job) || this.#pool.remove(job)) job.reject(reason);
-    else void job.executor?.cancel(job, reason);
+    const isWaiting = this.#queue.remove(job.waitsAs ?? job) || this.#pool.remove(job);
+    if (!isWaiting && job.executor !== null) void job.executor.cancel(job, reason);
+    else {
+      job.cancellation = { reason };
+      job.reject(reason);
+    }
   }
 
   learn(steps: readonly WireStep[], outcomes: readonly WireOutcome[]): void {
