@@ -114,12 +114,7 @@ test('others that have a connection where a statement was ended are told, and lo
 });
 
 test('a statement that runs for longer than allowed is cancelled', async (t) => {
-  const slow: string[] = [];
-  const { streams } = serve(t, {
-    schema,
-    settings: { readMsMax: 300, writeMsMax: 300, slowMs: 1 },
-    observer: { onSlowStatement: ({ sql }) => slow.push(sql) },
-  });
+  const { streams } = serve(t, { schema, settings: { readMsMax: 300, writeMsMax: 300 } });
   const stream = streams.openStream('write');
   await assert.rejects(run(stream, ENDLESS), { code: 'STATEMENT_CANCELLED' });
   await assert.rejects(run(stream, ENDLESS_UPDATE), { code: 'STATEMENT_CANCELLED' });
@@ -128,8 +123,6 @@ test('a statement that runs for longer than allowed is cancelled', async (t) => 
   await assert.rejects(run(stream, ENDLESS), { code: 'STATEMENT_CANCELLED' });
   assert.equal(stream.isAutocommit, true);
   assert.deepEqual(await rows(stream, 'select b from t where a = 1'), [[1n]]);
-  await run(stream, "select count(*), 'secret' from t, t where 17");
-  assert.deepEqual(slow, ['select count(*), ? from t, t where ?']);
 });
 
 test('a stream that is closed while its statement runs has it cancelled', async (t) => {

@@ -8,6 +8,9 @@ import { EngineDatabase } from './engine-database.ts';
 import type { DatabaseStore } from './served-database.ts';
 import type { StoreParts } from './store-parts.ts';
 
+/** Databases whose processes are started before they are needed; each takes about 200 MB. */
+const WARMED_MAX = 2;
+
 /** Of what is removed; no name of a database. */
 const DROPPED = '.dropped-';
 
@@ -40,6 +43,7 @@ class FolderStore implements DatabaseStore {
   async open(name: DatabaseName): Promise<EngineDatabase> {
     const database = await EngineDatabase.open(name, this.#folderOf(name), this.#parts);
     this.#opened = [...this.#open, database];
+    if (this.#opened.length <= WARMED_MAX) database.warm();
     return database;
   }
 

@@ -38,10 +38,20 @@ export class EngineDatabase implements ServedDatabase {
       onCheckpoint: (took) => observer.checkpointed(name, took),
       onState: (state, error) => log.error({ database: name, state, error }, STATE_WORDS[state]),
     });
-    const streams = new Streams({ name, path: engine.file, clock, gate: engine });
+    const streams = new Streams({
+      ...{ name, path: engine.file, clock, gate: engine },
+      observer: {
+        onExecutorLost: ({ role, diagnosis }) =>
+          log.warn({ database: name, role, diagnosis }, 'a process that carries out SQL has ended by itself'),
+      },
+    });
     opened.streams = streams;
-    streams.warm();
     return new EngineDatabase(name, engine, streams, clock.now());
+  }
+
+  /** Starts the processes that its first client needs, so that he does not wait for them. */
+  warm(): void {
+    this.sql.warm();
   }
 
   status(): DatabaseStatus {

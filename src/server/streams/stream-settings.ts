@@ -18,8 +18,6 @@ export type StreamSettings = {
   /** How long a program that reads may run; null: as long as it takes. */
   readonly readMsMax: number | null;
   readonly writeMsMax: number | null;
-  /** From when on a statement is reported as slow. */
-  readonly slowMs: number;
   /** How long an executor that is not needed stays. */
   readonly executorIdleMsMax: number;
   readonly cache: CacheSizes;
@@ -35,17 +33,14 @@ export const STREAM_SETTINGS: StreamSettings = {
   readIdleMsMax: 60_000,
   readMsMax: 300_000,
   writeMsMax: null,
-  slowMs: 1_000,
   executorIdleMsMax: 60_000,
   cache: { sharedKiB: 65_536, ownKiB: 2_048 },
 };
 
-/** What is told of programs as they end: for metrics and for the log of slow statements. All are called synchronously. */
+/** What is told of programs as they end: for metrics. All are called synchronously. */
 export type StreamObserver = {
   /** `waitMs`: until it was sent to an executor; `runMs`: from then until it was answered and settled. */
   onProgram?(report: { readonly isWrite: boolean; readonly waitMs: number; readonly runMs: number }): void;
-  /** `sql` has its values taken out. */
-  onSlowStatement?(report: { readonly sql: string; readonly durationMs: number }): void;
   onCancelled?(): void;
   /** An executor ended that had not been told to. `diagnosis`: its last words. */
   onExecutorLost?(report: { readonly role: 'writer' | 'pool'; readonly diagnosis: string }): void;

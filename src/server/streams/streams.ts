@@ -6,7 +6,6 @@ import { type Job, NotBegun } from '../executors/job.ts';
 import { ReaderPool } from '../executors/reader-pool.ts';
 import { RemoteExecutor, streamExpired } from '../executors/remote-executor.ts';
 import type { Access, SqlDatabase } from '../sql.ts';
-import { withoutValues } from '../sql-text.ts';
 import type { ProgramNeeds } from './classify.ts';
 import type { CommitGate } from './commit-gate.ts';
 import { ClientStream } from './stream.ts';
@@ -246,13 +245,6 @@ export class Streams implements SqlDatabase, StreamHost, AsyncDisposable {
 
   learn(steps: readonly WireStep[], outcomes: readonly WireOutcome[]): void {
     this.texts.learn(steps, outcomes);
-    const { observer } = this.#options;
-    if (observer?.onSlowStatement === undefined) return;
-    for (const [index, outcome] of outcomes.entries()) {
-      const durationMs = outcome[0] === Outcome.result ? outcome[7] : 0;
-      if (durationMs < this.#settings.slowMs) continue;
-      observer.onSlowStatement({ sql: withoutValues(steps[index]?.[0] ?? ''), durationMs });
-    }
   }
 
   /** Rolls back what was left alone for too long; answers whether any stream keeps something from others. */
