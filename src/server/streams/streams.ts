@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import { SpeilError } from '../../core/error.ts';
-import { Outcome, type WireAnswer, type WireOutcome, type WireStep } from '../executor/protocol.ts';
+import type { WireAnswer, WireOutcome, WireStep } from '../executor/protocol.ts';
 import type { ExecutorRole } from '../executor/serve.ts';
 import { type Job, NotBegun } from '../executors/job.ts';
 import { ReaderPool } from '../executors/reader-pool.ts';
