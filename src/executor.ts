@@ -10,6 +10,5 @@ Error.stackTraceLimit = 0;
 leaveSignalsToParent();
 endWithParent(LIFELINE);
 serve({ ...options, descriptor: DESCRIPTOR, clock: systemClock, isOrphan: () => process.ppid !== parent });
-// Not by `process.exit`, which closes connections: whoever closes the last one moves the WAL into the database file, and if the
-// server was killed there may be commits in it that were never hardened.
+// Not by `process.exit`, which closes connections: see `serve`.
 process.kill(process.pid, 'SIGKILL');

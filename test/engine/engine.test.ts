@@ -164,3 +164,33 @@ test('a reader that stays keeps the WAL from beginning anew, but no writer from 
   assert.ok(engine.position().frames < 200, 'and begins anew when the reader has gone');
   folder.closeWriters();
 });
+
+test('a reader that stays while the server stops loses nothing: the next start redoes what the file lacks', async () => {
+  using folder = new EngineFolder();
+  await folder.create();
+  const engine = await folder.open();
+  const writer = folder.writer();
+  writer.exec('CREATE TABLE t (v)');
+  const reader = new DatabaseSync(join(folder.folder, 'database.db'), { readOnly: true });
+  reader.exec('BEGIN; SELECT count(*) FROM t');
+  writer.exec('INSERT INTO t VALUES (1)');
+  await settled(engine);
+  folder.closeWriters();
+  await assert.rejects(engine[Symbol.asyncDispose](), { code: 'CONFLICT' });
+  reader.close();
+  await (await folder.open())[Symbol.asyncDispose]();
+  assert.equal(count(folder), 1);
+});
+
+test('commits of another program that were moved away unseen end the database, and nothing else', async () => {
+  using folder = new EngineFolder();
+  await folder.create();
+  await using engine = await folder.open();
+  const writer = folder.writer();
+  writer.exec('CREATE TABLE t (v)');
+  await settled(engine);
+  writer.exec('INSERT INTO t VALUES (1); PRAGMA wal_checkpoint(RESTART); INSERT INTO t VALUES (2)');
+  await assert.rejects(settled(engine), { code: 'DATABASE_STOPPED', message: /WAL was changed/ });
+  assert.throws(() => engine.admitWrite(), { code: 'DATABASE_STOPPED' });
+  folder.closeWriters();
+});

@@ -97,10 +97,13 @@ export class Checkpointer {
     await this.#work;
   }
 
-  /** The rest, once nobody else has the database open: afterwards the file alone is the database. */
+  /**
+   * The rest, once nobody else has the database open: afterwards the file alone is the database. Rejects with `CONFLICT` when
+   * another program's reader keeps some of it in the WAL.
+   */
   async finish(): Promise<HardenedMark> {
     await this.#parts.keeper.unpin();
-    await this.#parts.keeper.empty();
+    if (!(await this.#parts.keeper.empty()).complete) throw stillRead(this.#parts.folder);
     this.#backfilled = this.#parts.gate.hardened;
     await syncOrStop(this.#parts.databaseFile);
     return this.#backfilled;
@@ -175,6 +178,11 @@ export class Checkpointer {
     await journal.trim();
   }
 }
+
+const stillRead = (folder: string): SpeilError =>
+  new SpeilError('CONFLICT', `Another program is reading the database in ${folder}: its file could not be completed.`, {
+    hint: 'Nothing is lost: the next start of the server redoes what the file lacks. Until then the -wal file belongs to it.',
+  });
 
 /** Whatever the reason, even a full disk: what the file holds is not known any more. */
 async function syncOrStop(file: DiskFile): Promise<void> {

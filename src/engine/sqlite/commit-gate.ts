@@ -56,8 +56,14 @@ export class CommitGate {
     return this.#hardened;
   }
 
+  /** Where the WAL ends now; after a failure, where it ended when all was hardened. */
   position(): WalPosition {
-    return this.#failure === null ? this.#parts.capture.position() : this.#hardened.position;
+    try {
+      if (this.#failure === null) return this.#parts.capture.position();
+    } catch (error) {
+      this.#fail(error);
+    }
+    return this.#hardened.position;
   }
 
   isSettled(position: WalPosition): boolean {
@@ -91,12 +97,16 @@ export class CommitGate {
         this.#release();
       }
     } catch (error) {
-      const told = this.#parts.onFailure(error);
-      this.#failure ??= { error: told };
-      this.#release();
+      this.#fail(error);
     } finally {
       this.#flushing = null;
     }
+  }
+
+  #fail(error: unknown): void {
+    const told = this.#parts.onFailure(error);
+    this.#failure ??= { error: told };
+    this.#release();
   }
 
   /** One group of commits: what there is now, or the next one alone when it is large. */

@@ -111,8 +111,4 @@ export class Connections {
     connection.rollback();
     return this.settle(stream, { connection, isShared: false, grants: 0 }, !keep);
   }
-
-  close(): void {
-    for (const connection of [this.#shared, ...this.#own.values(), ...this.#spare]) connection.close();
-  }
 }

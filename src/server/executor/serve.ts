@@ -43,7 +43,11 @@ export type ServeOptions = {
 /** Answers are held back no longer, so that the server handles them while the next programs run. */
 const FLUSH_MS = 0.25;
 
-/** Carries out what comes over the descriptor until its other end is closed. */
+/**
+ * Carries out what comes over the descriptor until its other end is closed. Connections are left open, for the process to be
+ * killed with them: whoever closes the last one moves the WAL into the database file, and when the server was killed there
+ * are commits in it that were never hardened.
+ */
 export function serve(options: ServeOptions): void {
   new Executor(options).run();
 }
@@ -84,7 +88,6 @@ class Executor {
       }
       this.beforeSlow();
     }
-    this.#connections.close();
   }
 
   /** Says what has been done so far. */

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Grant, RequestKind } from '../../src/server/executor/protocol.ts';
+import { ExecutorProcess } from '../../src/server/executors/executor-process.ts';
+
+test('the last executor of a server that was killed moves nothing into the file: it may not be hardened', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'speil-executor-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'database.db');
+  const cache = { sharedKiB: 1_024, ownKiB: 1_024 };
+  const answered = Promise.withResolvers<void>();
+  const process = new ExecutorProcess(
+    { path, role: 'writer', cache },
+    { onAnswers: ([, , , answers]) => answers.length > 0 && answered.resolve(), onEnd: () => {} },
+  );
+  const step = ['CREATE TABLE t (v)', [], null, false, null] as const;
+  process.send([[RequestKind.program, 1, 1, Grant.write, [step], [0n, 0n, 0n], []]]);
+  await answered.promise;
+  const walBytes = () => statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  const before = walBytes();
+  assert.ok(before > 0);
+  process.end();
+  await process.ended;
+  assert.equal(walBytes(), before);
+});
