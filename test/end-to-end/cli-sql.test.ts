@@ -80,6 +80,11 @@ test('an error ends it, with what to type; what stood before it has happened', a
   assert.match((await type(['sql', 'nowhere', 'SELECT 1'])).stderr, /there is no database nowhere/);
 });
 
+test('a large value is shown in the time that it takes to send it', { timeout: 9_000 }, async () => {
+  const { code, stdout } = await type(['sql', db, 'SELECT zeroblob(60000000) AS z', '--json']);
+  assert.deepEqual([code, stdout.length], [0, 80_000_000 + '{"z":""}\n'.length]);
+});
+
 test('a file is piped in: triggers, transactions, a thousand statements', async () => {
   const rows = Array.from({ length: 1_000 }, (_, id) => `INSERT INTO a VALUES (${id}, 'it''s; ${id}');`).join('\n');
   const text = `CREATE TABLE a (id, t); CREATE TABLE log (id);
