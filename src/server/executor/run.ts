@@ -154,10 +154,16 @@ function collect({ statement, columns, traits }: Prepared, args: Arguments, want
     if (!wantRows || row.length === 0) continue;
     rows.push(row);
     bytes += rowBytes(row);
-    if (bytes > ANSWER_BYTES_MAX) throw new StatementFailure('RESPONSE_TOO_LARGE', 'Response is too large');
+    if (bytes > ANSWER_BYTES_MAX) throw tooLarge();
   }
   return { rows, count };
 }
+
+const tooLarge = () =>
+  new StatementFailure(
+    'RESPONSE_TOO_LARGE',
+    `Response is too large: its rows have more than ${ANSWER_BYTES_MAX} bytes. What the statement changes was changed. Use a cursor, or LIMIT`,
+  );
 
 /** What a value takes in memory besides the text or blob that it is, and a row besides its values. */
 const VALUE_BYTES = 32;
