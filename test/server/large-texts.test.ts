@@ -11,7 +11,9 @@ test('a statement with a blob of 10 MB written in its text is carried out, alone
   const literal = `x'${'ab'.repeat(10_000_000)}'`;
   await client.execute('CREATE TABLE picture (id INTEGER PRIMARY KEY, bytes)');
   await client.execute(`INSERT INTO picture (bytes) VALUES (${literal})`);
-  await client.executeMultiple(`INSERT INTO picture (bytes) VALUES (${literal}); INSERT INTO picture (bytes) VALUES ('')`);
+  await client.executeMultiple(
+    `INSERT INTO picture (bytes) VALUES (${literal}); INSERT INTO picture (bytes) VALUES ('')`,
+  );
   const { rows } = await client.execute('SELECT length(bytes) AS bytes FROM picture');
   assert.deepEqual(
     rows.map(({ bytes }) => bytes),
