@@ -176,14 +176,19 @@ async function* linesOf(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<CursorLine> {
   const decoder = new TextDecoder();
-  let rest = '';
+  let rest: string[] = [];
   try {
     for await (const chunk of answer as AsyncIterable<Buffer>) {
-      const lines = `${rest}${decoder.decode(chunk, { stream: true })}`.split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) if (line !== '') yield JSON.parse(line);
+      const [first = '', ...others] = decoder.decode(chunk, { stream: true }).split('\n');
+      rest.push(first);
+      for (const begun of others) {
+        const line = rest.join('');
+        if (line !== '') yield JSON.parse(line);
+        rest = [begun];
+      }
     }
-    if (rest !== '') yield JSON.parse(rest);
+    const line = rest.join('');
+    if (line !== '') yield JSON.parse(line);
   } catch (cause) {
     throw server.broken(cause, signal);
   }

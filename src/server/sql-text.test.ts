@@ -24,6 +24,16 @@ test('statements are told apart where SQLite ends them', () => {
   assert.deepEqual(texts("select 'it''s; one'; select 2"), ["select 'it''s; one'", 'select 2']);
 });
 
+test('a text is read in no more than the time that its length asks for, whatever it holds', () => {
+  const many = 20_000_000;
+  for (const [open, close] of ["''", '""', '``', '[]'] as const) {
+    const tokens = tokenize(`select ${open}${'a'.repeat(many)}${close}, 1`);
+    assert.deepEqual([tokens.length, tokens[1]?.end], [4, many + 9]);
+  }
+  assert.deepEqual(tokenize(`'${"''".repeat(many / 2)}' 'b`).length, 2);
+  assert.equal(tokenize('$a('.repeat(500_000)).length, 1);
+});
+
 test("a trigger's body belongs to it", () => {
   const trigger =
     'create temp trigger x after insert on t begin select 1; update t set a = case when 1 then 2 end; end';

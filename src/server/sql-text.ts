@@ -16,10 +16,10 @@ const TOKEN = new RegExp(
   [
     '(?<space>[ \\t\\n\\f\\r\\ufeff]+|--[^\\n]*|/\\*[^]*?(?:\\*/|$))',
     '(?<word>[A-Za-z_\\u0080-\\uffff][\\w$\\u0080-\\uffff]*)',
-    "(?<string>'(?:[^']|'')*(?:'|$))",
-    '(?<quoted>"(?:[^"]|"")*(?:"|$)|`(?:[^`]|``)*(?:`|$)|\\[[^\\]]*(?:\\]|$))',
+    "(?<string>')",
+    '(?<quoted>["`]|\\[[^\\]]*(?:\\]|$))',
     '(?<number>(?:\\d|\\.\\d)[\\w.$\\u0080-\\uffff]*)',
-    '(?<parameter>\\?\\d*|[:@$#](?:[\\w$\\u0080-\\uffff]|::)+(?:\\([^)\\s]*\\))?)',
+    '(?<parameter>\\?\\d*|[:@$#](?:[\\w$\\u0080-\\uffff]+|::)+(?:\\([^)\\s]*\\)?)?)',
     '(?<semicolon>;)',
     '(?<other>[^])',
   ].join('|'),
@@ -35,9 +35,20 @@ export function tokenize(sql: string): SqlToken[] {
     const groups = match.groups ?? {};
     if (groups['space'] !== undefined) continue;
     const kind = KINDS.find((name) => groups[name] !== undefined) ?? 'other';
-    tokens.push({ kind, start: match.index, end: match.index + match[0].length });
+    if (QUOTES.has(match[0])) TOKEN.lastIndex = endOfQuoted(sql, match.index, match[0]);
+    tokens.push({ kind, start: match.index, end: TOKEN.lastIndex });
   }
   return tokens;
+}
+
+/** They are doubled within what they quote. */
+const QUOTES: ReadonlySet<string> = new Set(["'", '"', '`']);
+
+/** Not by a regular expression, whose memory for going back ends with literals of some megabytes. */
+function endOfQuoted(sql: string, start: number, quote: string): number {
+  let at = sql.indexOf(quote, start + 1);
+  while (at >= 0 && sql[at + 1] === quote) at = sql.indexOf(quote, at + 2);
+  return at < 0 ? sql.length : at + 1;
 }
 
 export const tokenText = (sql: string, { start, end }: SqlToken): string => sql.slice(start, end);

@@ -77,7 +77,12 @@ test('an error ends it, with what to type; what stood before it has happened', a
   assert.equal(await typed('sql', db, 'SELECT count(*) FROM e'), '1\n');
   const { events } = await type(['sql', db, 'nonsense', '--json']);
   assert.partialDeepStrictEqual(events[0], { event: 'error', code: 'SQL_PARSE_ERROR' });
-  assert.match((await type(['sql', 'nowhere', 'SELECT 1'])).stderr, /there is no database nowhere/);
+  assert.match((await type(['sql', 'nowhere', 'SELECT 1'])).stderr, /^error: there is no database nowhere\. [^\n]+\n$/);
+});
+
+test('a large value is shown in the time that it takes to send it', { timeout: 9_000 }, async () => {
+  const { code, stdout } = await type(['sql', db, 'SELECT zeroblob(60000000) AS z', '--json']);
+  assert.deepEqual([code, stdout.length], [0, 80_000_000 + '{"z":""}\n'.length]);
 });
 
 test('a file is piped in: triggers, transactions, a thousand statements', async () => {

@@ -152,4 +152,15 @@ test('an answer that is too large is refused, and the executor lives on', async 
   const answer = await outcome(stream, 'select zeroblob(10000000) from t limit 30');
   assert.equal(answer.kind === 'error' && answer.error.code, 'RESPONSE_TOO_LARGE');
   assert.deepEqual(await rows(stream, 'select 1'), [[1n]]);
+  const batch = await stream.batch(Array.from({ length: 4 }, () => step('select zeroblob(100000000)')));
+  assert.deepEqual(
+    batch.map((each) => (each.kind === 'error' ? each.error.code : each.kind)),
+    ['result', 'result', 'RESPONSE_TOO_LARGE', 'RESPONSE_TOO_LARGE'],
+  );
+  const written = await outcome(
+    streams.openStream('write'),
+    'update t set b = 7 where a <= 30 returning zeroblob(10000000)',
+  );
+  assert.match(written.kind === 'error' ? written.error.message : '', /was changed/);
+  assert.deepEqual(await rows(stream, 'select count(*) from t where b = 7'), [[30n]]);
 });

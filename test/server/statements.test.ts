@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { SpeilError } from '../../src/core/error.ts';
 import { failure, outcome, rows, run, serve, step } from './streams-bench.ts';
 
 test('values come back as they were given', async (t) => {
@@ -242,6 +244,21 @@ test('pages that are free are given back as asked', async (t) => {
   assert.ok(before > 30);
   await run(stream, 'pragma incremental_vacuum(20)');
   assert.equal(file.value('pragma freelist_count'), before - 20);
+});
+
+test('a setting that is kept in the database waits for its turn as writes do', async (t) => {
+  const { streams, file, gate } = serve(t, { schema: 'pragma auto_vacuum = 2; vacuum; create table t(a)' });
+  const stream = streams.openStream('write');
+  gate.refusal = new SpeilError('DISK_FULL', 'no room');
+  await assert.rejects(run(stream, 'pragma auto_vacuum = 1'), /no room/);
+  gate.refusal = null;
+  await run(stream, 'pragma auto_vacuum = 1');
+  using fresh = new DatabaseSync(file.path);
+  assert.deepEqual({ ...fresh.prepare('pragma auto_vacuum').get() }, { auto_vacuum: 1 });
+  await run(stream, 'pragma auto_vacuum = 0');
+  await run(stream, 'vacuum');
+  using none = new DatabaseSync(file.path);
+  assert.deepEqual({ ...none.prepare('pragma auto_vacuum').get() }, { auto_vacuum: 0 });
 });
 
 test('a stream that may only read is refused every write, and reads on', async (t) => {

@@ -10,9 +10,9 @@ export type Action = {
   readonly schema: string | null;
 };
 
-/** What a statement does beyond reading; `refused` with the reason, for people. */
+/** What a statement does beyond reading (`both`: `write` and `state`); `refused` with the reason, for people. */
 export type ActionVerdict =
-  | { readonly kind: 'none' | 'write' | 'temp' | 'state' }
+  | { readonly kind: 'none' | 'write' | 'temp' | 'state' | 'both' }
   | { readonly kind: 'refused'; readonly why: string };
 
 const WRITING: ReadonlySet<number> = new Set([

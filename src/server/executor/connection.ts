@@ -115,6 +115,7 @@ export class Connection {
     else if (this.#options.isForAll) return this.#deny(new StatementFailure(NEEDS_OWN, ''));
     else if (verdict.kind === 'temp') this.#facts.temp = true;
     else this.#facts.state = true;
+    if (verdict.kind === 'both') this.#facts.writes = true;
     return constants.SQLITE_OK;
   }
 

@@ -30,7 +30,7 @@ export type Stop = typeof AnswerKind.needsWrite | typeof AnswerKind.needsOwn;
 /** Where a program is carried out, and what it may do there. */
 export type Place = { readonly connection: Connection; readonly isShared: boolean; readonly grants: number };
 
-/** All rows of an answer are held in memory, here and in the server, until they are sent; a cursor has no such bound. */
+/** All rows of a program are held in memory, here and in the server, until they are sent; a cursor has no such bound. */
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
 const SKIPPED: WireOutcome = [Outcome.skipped];
@@ -43,8 +43,9 @@ export function runProgram(
   context: RunContext,
 ): Stop | null {
   const isSequence = (place.grants & Grant.sequence) !== 0;
+  const room: Room = { bytes: ANSWER_BYTES_MAX - bytesOf(outcomes) };
   for (const step of steps.slice(outcomes.length)) {
-    const outcome = runStep(place, step, outcomes, context);
+    const outcome = runStep(place, step, outcomes, context, room);
     if (typeof outcome === 'number') return outcome;
     outcomes.push(outcome);
     if (isSequence && outcome[0] === Outcome.error) return null;
@@ -52,16 +53,27 @@ export function runProgram(
   return null;
 }
 
+/** What the rows of a program's further steps may have. */
+type Room = { bytes: number };
+
+function bytesOf(outcomes: readonly WireOutcome[]): number {
+  let bytes = 0;
+  for (const outcome of outcomes)
+    if (outcome[0] === Outcome.result) for (const row of outcome[2]) bytes += rowBytes(row);
+  return bytes;
+}
+
 function runStep(
   place: Place,
   step: WireStep,
   outcomes: readonly WireOutcome[],
   context: RunContext,
+  room: Room,
 ): WireOutcome | Stop {
   try {
     if (!holds(step[4], outcomes, place.connection)) return SKIPPED;
     const prepared = place.connection.prepare(step[0]);
-    return objectionTo(prepared, place, context) ?? carryOut(place.connection, prepared, step, context);
+    return objectionTo(prepared, place, context) ?? carryOut(place.connection, prepared, step, context, room);
   } catch (thrown) {
     if (!(thrown instanceof StatementFailure)) throw thrown;
     if (thrown.code === NEEDS_OWN) return AnswerKind.needsOwn;
@@ -116,11 +128,18 @@ const readOnlyFailure = () =>
 
 const isOpening = ({ kind }: StatementTraits): boolean => kind.startsWith('begin') || kind === 'savepoint';
 
-function carryOut(connection: Connection, prepared: Prepared, step: WireStep, context: RunContext): WireOutcome {
+function carryOut(
+  connection: Connection,
+  prepared: Prepared,
+  step: WireStep,
+  context: RunContext,
+  room: Room,
+): WireOutcome {
   const args = bindArguments(prepared, step);
   const startedMs = enter(connection, prepared, context);
   try {
-    return resultOf(connection, prepared, collect(prepared, args, step[3]), context.clock.monotonicMs() - startedMs);
+    const collected = collect(prepared, args, step[3], room);
+    return resultOf(connection, prepared, collected, context.clock.monotonicMs() - startedMs);
   } catch (thrown) {
     if (prepared.facts.writes || prepared.facts.temp) connection.leaveWrite(prepared);
     connection.leave(prepared);
@@ -142,7 +161,7 @@ type Collected = { readonly rows: readonly (readonly SqlValue[])[]; readonly cou
 
 const NO_ROWS: Collected = { rows: [], count: 0 };
 
-function collect({ statement, columns, traits }: Prepared, args: Arguments, wantRows: boolean): Collected {
+function collect({ statement, columns, traits }: Prepared, args: Arguments, wantRows: boolean, room: Room): Collected {
   if (columns[0].length === 0 && traits.verb !== 'pragma') {
     statement.run(...args);
     return NO_ROWS;
@@ -154,10 +173,17 @@ function collect({ statement, columns, traits }: Prepared, args: Arguments, want
     if (!wantRows || row.length === 0) continue;
     rows.push(row);
     bytes += rowBytes(row);
-    if (bytes > ANSWER_BYTES_MAX) throw new StatementFailure('RESPONSE_TOO_LARGE', 'Response is too large');
+    if (bytes > room.bytes) throw tooLarge();
   }
+  room.bytes -= bytes;
   return { rows, count };
 }
+
+const tooLarge = () =>
+  new StatementFailure(
+    'RESPONSE_TOO_LARGE',
+    `Response is too large: its rows, with those of earlier steps, have more than ${ANSWER_BYTES_MAX} bytes. What the statement changes was changed. Use a cursor, or LIMIT`,
+  );
 
 /** What a value takes in memory besides the text or blob that it is, and a row besides its values. */
 const VALUE_BYTES = 32;

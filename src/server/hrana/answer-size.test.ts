@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SqlValue } from '../sql.ts';
-import { limited, rowBytes } from './answer-size.ts';
+import { rowBytes } from './answer-size.ts';
 import { jsonCodec } from './json-codec.ts';
 import type { Answer } from './messages.ts';
 
@@ -16,19 +16,6 @@ const answer = (rows: readonly (readonly SqlValue[])[]): Answer => ({
     rowsWritten: 0,
     durationMs: 0,
   },
-});
-
-test('answers that are too large are replaced, the others stay', () => {
-  const small = answer([[1n]]);
-  const large = answer([['x'.repeat(1_000)]]);
-  const plain: Answer = { kind: 'close' };
-  assert.deepEqual(limited([small, large, plain], 2_000), [small, large, plain]);
-  assert.deepEqual(
-    limited([small, large, plain], 500).map((it) => (it.kind === 'error' ? it.error.code : it.kind)),
-    ['execute', 'ANSWER_TOO_LARGE', 'ANSWER_TOO_LARGE'],
-  );
-  const outcomes = [{ kind: 'result', result: (large as Extract<Answer, { kind: 'execute' }>).result }] as const;
-  assert.equal(limited([{ kind: 'batch', outcomes }], 500)[0]?.kind, 'error');
 });
 
 test('the size of a row is about that on the wire', () => {

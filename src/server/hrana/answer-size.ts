@@ -2,19 +2,9 @@ import { SpeilError } from '../../core/error.ts';
 import type { CursorEntry, SqlValue, StatementResult } from '../sql.ts';
 import { ANSWER_BYTES_MAX } from './limits.ts';
 import type { Answer } from './messages.ts';
-import { asStatementError } from './protocol-error.ts';
 
 /** Of a value that is a number or null, and what every value has around it. */
 const VALUE_BYTES = 40;
-
-/** Answers that together are too large to be sent are replaced by the failure that says so. */
-export function limited(answers: readonly Answer[], bytesMax: number = ANSWER_BYTES_MAX): readonly Answer[] {
-  let left = bytesMax;
-  return answers.map((answer) => {
-    left -= sizeOf(answer);
-    return left < 0 ? { kind: 'error', error: asStatementError(tooLarge(bytesMax)) } : answer;
-  });
-}
 
 /** About the bytes of a row on the wire. */
 export function rowBytes(row: readonly SqlValue[]): number {
@@ -30,7 +20,8 @@ function extraBytes(value: SqlValue): number {
   return value instanceof Uint8Array ? Math.ceil((value.byteLength * 4) / 3) : 0;
 }
 
-function sizeOf(answer: Answer): number {
+/** About the bytes of an answer's rows on the wire. */
+export function answerBytes(answer: Answer): number {
   switch (answer.kind) {
     case 'execute':
       return resultBytes(answer.result);
@@ -48,11 +39,11 @@ export function fitting<T>(write: () => T): T {
   try {
     return write();
   } catch (error) {
-    throw error instanceof RangeError ? tooLarge(ANSWER_BYTES_MAX) : error;
+    throw error instanceof RangeError ? answerTooLarge() : error;
   }
 }
 
-const tooLarge = (bytesMax: number): SpeilError =>
-  new SpeilError('ANSWER_TOO_LARGE', `the rows of the answer have more than ${bytesMax} bytes`, {
+export const answerTooLarge = (): SpeilError =>
+  new SpeilError('ANSWER_TOO_LARGE', `the rows of the answer have more than ${ANSWER_BYTES_MAX} bytes`, {
     hint: 'The statement was carried out. Use a cursor, or LIMIT.',
   });

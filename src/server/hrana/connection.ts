@@ -1,7 +1,8 @@
 import type { WebSocket } from 'ws';
 import { SpeilError } from '../../core/error.ts';
 import type { Access, SqlDatabase } from '../sql.ts';
-import { fitting, limited } from './answer-size.ts';
+import { type AnswerBudget, AnswerShare } from './answer-budget.ts';
+import { fitting } from './answer-size.ts';
 import { REQUESTS_OPEN_MAX, UNSENT_BYTES_MAX } from './limits.ts';
 import type { Answer, ClientMessage, Codec, ConnectionRequest, ServerMessage } from './messages.ts';
 import { OpenStreams } from './open-streams.ts';
@@ -14,6 +15,12 @@ export type ConnectionContext = {
   readonly database: SqlDatabase;
   /** Null: the token is not good for the database. A client that has none is asked about with null. */
   readonly authorize: (token: string | null) => Authorized | null;
+};
+
+/** What connections share. */
+export type ConnectionParts = {
+  readonly answers: AnswerBudget;
+  readonly onDefect: (error: unknown) => void;
 };
 
 /** Why a connection is closed, as RFC 6455 numbers it. */
@@ -37,6 +44,7 @@ export class Connection {
   readonly #socket: WebSocket;
   readonly #codec: Codec;
   readonly #context: ConnectionContext;
+  readonly #answers: AnswerBudget;
   readonly #onDefect: (error: unknown) => void;
   readonly #streams: OpenStreams;
   readonly #gone = new AbortController();
@@ -50,10 +58,11 @@ export class Connection {
   /** Since the last sign of life. */
   #silentBeats = 0;
 
-  constructor(socket: WebSocket, codec: Codec, context: ConnectionContext, onDefect: (error: unknown) => void) {
+  constructor(socket: WebSocket, codec: Codec, context: ConnectionContext, { answers, onDefect }: ConnectionParts) {
     this.#socket = socket;
     this.#codec = codec;
     this.#context = context;
+    this.#answers = answers;
     this.#onDefect = onDefect;
     this.#streams = new OpenStreams({
       database: context.database,
@@ -167,17 +176,17 @@ export class Connection {
   }
 
   async #answer(requestId: number, pending: Promise<Answer>): Promise<void> {
-    const [answer] = limited([await pending.catch((error: unknown) => this.#failure(error))]);
+    const answer = await pending.catch((error: unknown) => this.#failure(error));
     this.#requestsOpen--;
-    if (answer !== undefined) this.#sendAnswer(requestId, answer);
+    this.#sendAnswer(requestId, answer, new AnswerShare(this.#answers));
     this.#regulate();
   }
 
-  #sendAnswer(requestId: number, answer: Answer): void {
+  #sendAnswer(requestId: number, answer: Answer, share: AnswerShare): void {
     try {
-      this.#send({ kind: 'answer', requestId, answer });
+      this.#send({ kind: 'answer', requestId, answer: share.fit(answer) }, share);
     } catch (error) {
-      this.#send({ kind: 'answer', requestId, answer: this.#failure(error) });
+      this.#send({ kind: 'answer', requestId, answer: this.#failure(error) }, share);
     }
   }
 
@@ -186,12 +195,18 @@ export class Connection {
     return { kind: 'error', error: asStatementError(error) };
   }
 
-  #send(message: ServerMessage): void {
-    if (this.#socket.readyState !== this.#socket.OPEN) return;
+  #send(message: ServerMessage, share: Disposable | null = null): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) {
+      share?.[Symbol.dispose]();
+      return;
+    }
     const encoded = fitting(() => this.#codec.writeServerMessage(message));
     const bytes = typeof encoded === 'string' ? Buffer.from(encoded) : encoded;
     this.#unsentBytes += bytes.byteLength;
-    this.#socket.send(bytes, { binary: this.#codec.isBinary }, () => this.#sent(bytes.byteLength));
+    this.#socket.send(bytes, { binary: this.#codec.isBinary }, () => {
+      share?.[Symbol.dispose]();
+      this.#sent(bytes.byteLength);
+    });
   }
 
   #sent(bytes: number): void {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../../core/clock.ts';
+import type { AnswerBudget } from './answer-budget.ts';
 import { Connection, type ConnectionContext } from './connection.ts';
 import { jsonCodec } from './json-codec.ts';
 import { BEAT_MS, HELLO_BYTES_MAX } from './limits.ts';
@@ -22,6 +23,7 @@ const GOODBYE_MS = 1_000;
 export type ConnectionsOptions = {
   readonly clock: Clock;
   readonly messageBytesMax: number;
+  readonly answers: AnswerBudget;
   readonly onDefect: (error: unknown) => void;
 };
 
@@ -60,7 +62,7 @@ export class Connections {
   }
 
   #add(webSocket: WebSocket, codec: Codec, context: ConnectionContext, socket: Duplex): void {
-    const connection = new Connection(webSocket, codec, context, this.#options.onDefect);
+    const connection = new Connection(webSocket, codec, context, this.#options);
     this.#connections.add(connection);
     boundStranger(connection, socket);
     void connection.closed.then(() => this.#connections.delete(connection));

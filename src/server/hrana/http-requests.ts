@@ -2,13 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../core/clock.ts';
 import { SpeilError } from '../../core/error.ts';
 import type { Access, SqlDatabase } from '../sql.ts';
-import { fitting, limited } from './answer-size.ts';
+import { type AnswerBudget, AnswerShare } from './answer-budget.ts';
+import { fitting } from './answer-size.ts';
 import { ChunkedOutput } from './chunked-output.ts';
 import { send, sendError } from './http-answer.ts';
 import { jsonCodec } from './json-codec.ts';
 import { HttpStream, type KeptStreams } from './kept-streams.ts';
 import { BODIES_BYTES_MAX } from './limits.ts';
-import type { Codec, CursorEntry } from './messages.ts';
+import type { Answer, Codec, CursorEntry } from './messages.ts';
 import { resolveSteps } from './operations.ts';
 import { closes, plan, runPipeline } from './pipeline.ts';
 import { protobufCodec } from './protobuf-codec.ts';
@@ -43,6 +44,7 @@ export type HttpRequestsOptions = {
   readonly streams: KeptStreams;
   readonly requestBytesMax: number;
   readonly idleMs: number;
+  readonly answers: AnswerBudget;
   readonly onDefect: (error: unknown) => void;
 };
 
@@ -97,12 +99,15 @@ export class HttpRequests {
   async #pipeline(body: Buffer, call: Call): Promise<void> {
     const { codec, response, running } = call;
     const { baton, requests } = codec.readPipeline(body);
+    const share = new AnswerShare(this.#options.answers);
     response.once('close', () => {
       if (!response.writableFinished) running.abort(CLIENT_GONE);
+      share[Symbol.dispose]();
     });
     await this.#withStream(baton, call, async (stream, nextBaton) => {
       const steps = plan(requests, stream.texts);
-      const answers = limited(await runPipeline(stream.sql, steps, running.signal));
+      const fit = (answer: Answer) => (response.destroyed ? answer : share.fit(answer));
+      const answers = await runPipeline(stream.sql, steps, running.signal, fit);
       if (response.destroyed) throw CLIENT_GONE;
       const isClosed = closes(steps);
       if (isClosed) this.#options.streams.forget(stream);

@@ -22,6 +22,12 @@ export const BODIES_BYTES_MAX = 512 * 1024 * 1024;
 /** An answer: a blob of 180 MB fits. More rows than this are what cursors are for. JavaScript's strings end at 512 Mi. */
 export const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
+/** Answers that their clients have not taken yet, of all clients together: four of the largest. */
+export const ANSWERS_BYTES_MAX = 1024 * 1024 * 1024;
+
+/** Answers that are no larger are given also when others fill the memory for answers: 4,096 connections take 256 MB with them. */
+export const SMALL_ANSWER_BYTES = 64 * 1024;
+
 /** Streams kept by baton are closed when nobody asks for them so long; other servers of this protocol do the same. */
 export const IDLE_MS = 10_000;
 

@@ -43,12 +43,13 @@ export const closes = (steps: readonly Step[]): boolean => steps.some(({ kind })
 
 /**
  * One after the other; what fails does not stop the rest. The last operation before a `close` tells the stream that
- * nothing comes after it. Rejects as the stream does.
+ * nothing comes after it. Each answer goes through `fit`, which replaces those that are too large. Rejects as the stream does.
  */
 export async function runPipeline(
   stream: SqlStream,
   steps: readonly Step[],
   signal: AbortSignal,
+  fit: (answer: Answer) => Answer = (answer) => answer,
 ): Promise<readonly Answer[]> {
   const lastBeforeClose = closes(steps)
     ? steps.findLastIndex(({ kind }) => kind !== 'answered' && kind !== 'close')
@@ -57,7 +58,7 @@ export async function runPipeline(
   for (const [index, step] of steps.entries()) {
     if (step.kind === 'answered') answers.push(step.answer);
     else if (step.kind === 'close') answers.push(await close(stream));
-    else answers.push(await carryOut(stream, step, { signal, last: index === lastBeforeClose }));
+    else answers.push(fit(await carryOut(stream, step, { signal, last: index === lastBeforeClose })));
   }
   return answers;
 }

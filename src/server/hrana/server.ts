@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock, Random } from '../../core/clock.ts';
+import { AnswerBudget } from './answer-budget.ts';
 import type { BatonSecret } from './baton.ts';
 import type { ConnectionContext } from './connection.ts';
 import { Connections } from './connections.ts';
@@ -44,8 +45,9 @@ export function createHranaServer(options: HranaOptions): HranaServer {
   const idleMs = limits?.idleMs ?? IDLE_MS;
   const streams = new KeptStreams({ ...options, idleMs });
   const requestBytesMax = limits?.requestBytes ?? REQUEST_BYTES_MAX;
-  const http = new HttpRequests({ clock, streams, requestBytesMax, idleMs, onDefect });
-  const connections = new Connections({ clock, messageBytesMax: requestBytesMax, onDefect });
+  const answers = new AnswerBudget();
+  const http = new HttpRequests({ clock, streams, requestBytesMax, idleMs, answers, onDefect });
+  const connections = new Connections({ clock, messageBytesMax: requestBytesMax, answers, onDefect });
   return {
     handle: (request, response, context) => http.handle(request, response, context),
     accept: (request, socket, head, context) => connections.accept(request, socket, head, context),

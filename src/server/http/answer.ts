@@ -55,7 +55,7 @@ export function answerError(response: ServerResponse, error: unknown): ErrorRepo
 export function answerClientError(response: ServerResponse, error: unknown): ErrorReport {
   const report = errorReport(error);
   const message = report.hint === null ? report.message : `${report.message}. ${report.hint}`;
-  answerJson(response, statusOf(report), { ...report, message });
+  answerJson(response, statusOf(report), { ...report, message, hint: null });
   return report;
 }
 

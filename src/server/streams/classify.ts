@@ -98,6 +98,7 @@ function pragmaKind({ text, tokens }: SqlPiece, from: number): StatementKind {
   const rest = tokens.slice(at + 1).filter((token) => !['=', '(', ')'].includes(tokenText(text, token)));
   const argument = rest.map((token) => unquotedValue(text, token)).join('');
   const verdict = judgePragma(unquoted(text, tokens[at]), rest.length === 0 ? null : argument);
+  if (verdict.kind === 'both') return 'state';
   return verdict.kind === 'refused' ? 'read' : verdict.kind;
 }
 

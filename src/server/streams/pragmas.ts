@@ -1,9 +1,9 @@
 /**
  * What the server does with a pragma. `read`: it only tells. `write`: it changes the database. `state`: it changes the
- * connection, which becomes the stream's own. `refused`: the reason, for people.
+ * connection, which becomes the stream's own. `both`: it does the one and the other. `refused`: the reason, for people.
  */
 export type PragmaVerdict =
-  | { readonly kind: 'read' | 'write' | 'state' }
+  | { readonly kind: 'read' | 'write' | 'state' | 'both' }
   | { readonly kind: 'refused'; readonly why: string };
 
 /** Only tell, with or without an argument. */
@@ -45,9 +45,12 @@ const CHANGING = new Set(['incremental_vacuum', 'optimize']);
 /** Tell without an argument; with one they change the connection. */
 const CONNECTION = new Set([
   ...['foreign_keys', 'defer_foreign_keys', 'recursive_triggers', 'cache_size', 'automatic_index', 'analysis_limit'],
-  ...['reverse_unordered_selects', 'ignore_check_constraints', 'legacy_alter_table', 'busy_timeout', 'auto_vacuum'],
+  ...['reverse_unordered_selects', 'ignore_check_constraints', 'legacy_alter_table', 'busy_timeout'],
   ...['full_column_names', 'short_column_names', 'count_changes', 'empty_result_callbacks'],
 ]);
+
+/** Tell without an argument; with one they change the connection, for the next VACUUM, and some databases at once. */
+const BOTH = new Set(['auto_vacuum']);
 
 /** Change the connection in whatever form. */
 const ALWAYS_STATE = new Set(['case_sensitive_like', 'shrink_memory']);
@@ -67,6 +70,7 @@ const BUSY_TIMEOUT_MS_MAX = 30_000;
 const read = { kind: 'read' } as const;
 const write = { kind: 'write' } as const;
 const state = { kind: 'state' } as const;
+const both = { kind: 'both' } as const;
 const refused = (name: string, why: string): PragmaVerdict => ({
   kind: 'refused',
   why: `PRAGMA ${name} is refused: ${why}`,
@@ -81,6 +85,7 @@ export function judgePragma(spelling: string, argument: string | null): PragmaVe
   const fixed = FIXED[name];
   if (fixed !== undefined) return isHarmless(name, argument) ? read : refused(name, fixed);
   if (STORED.has(name)) return argument === null ? read : write;
+  if (BOTH.has(name)) return argument === null ? read : both;
   if (CONNECTION.has(name)) return argument === null ? read : judgeSetting(name, argument);
   return refused(name, REFUSED[name] ?? 'the server does not know that it is harmless');
 }
