@@ -124,6 +124,7 @@ async function workUntilKilled(server: KilledServer, bank: Bank, unit: () => num
   const atLeast = before + 1 + Math.floor(unit() * 60);
   const deadline = Date.now() + STARTED_WITHIN_MS;
   while (bank.told.size < atLeast && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 2));
+  assert.ok(bank.told.size >= atLeast, 'the server is up and serves');
   await server.kill();
   await working;
   client.close();
@@ -136,7 +137,10 @@ async function judge(data: string, { told }: Bank, when: string): Promise<void> 
     [],
     when,
   );
-  await (await startServer({ data, listen: { host: '127.0.0.1', port: 0 } }))[Symbol.asyncDispose]();
+  {
+    await using server = await startServer({ data, listen: { host: '127.0.0.1', port: 0 } });
+    await server.database('bank').catch((error: unknown) => assert.fail(`${when}: ${String(error)}`));
+  }
   using plain = new DatabaseSync(join(data, 'bank', 'database.db'));
   const there = new Set(
     plain
