@@ -87,7 +87,10 @@ class Prompt {
   #setMode(word: string): void {
     const mode = MODES.find((known) => known === word);
     if (mode !== undefined) this.#mode = mode;
-    else this.#options.output.complain('error', `The mode is ${this.#mode}.`, `Write .mode ${MODES.join('|')}`);
+    else {
+      const wrong = word === '' ? '' : `There is no mode ${word}. `;
+      this.#options.output.complain('error', `${wrong}The mode is ${this.#mode}.`, `Write .mode ${MODES.join('|')}`);
+    }
   }
 
   /** Runs them; Ctrl-C cancels them. */

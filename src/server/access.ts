@@ -106,7 +106,7 @@ const forbidden = (needed: string): SpeilError =>
   });
 
 const HOW_TO_SHOW =
-  'Send `Authorization: Bearer <token>` (@libsql/client: `authToken`); `speil server token create` makes one.';
+  'Name its file with --token-file (in @libsql/client `authToken` is the token, over HTTP `Authorization: Bearer <token>`); `speil server token create` makes one.';
 
 const noToken = (): SpeilError =>
   new SpeilError('AUTHENTICATION_REFUSED', 'the request shows no token', { hint: HOW_TO_SHOW });

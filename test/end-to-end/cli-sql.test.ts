@@ -152,7 +152,9 @@ test('tokens are made, listed and revoked with the admin token only', async () =
   assert.deepEqual([reading.code, /SQLITE_READONLY/.test(reading.stderr)], [1, true]);
   const [id = ''] = (await typed('server', 'token', 'list', ...admin)).split('\t');
   assert.equal(await typed('server', 'token', 'revoke', id, ...admin), `Revoked ${id}.\n`);
-  assert.match((await type(['sql', db, 'SELECT 1', '--token-file', out])).stderr, /AUTHENTICATION_REFUSED/);
+  const revoked = await type(['sql', db, 'SELECT 1', '--token-file', out]);
+  assert.match(revoked.stderr, /AUTHENTICATION_REFUSED/);
+  assert.match(revoked.stderr, /--token-file/);
   const secret = await typed('server', 'token', 'create', '--access', 'admin', ...admin);
   assert.match(secret, /^speil_admin_/);
   assert.ok(existsSync(out) && readFileSync(out, 'utf8').startsWith('speil_read_'));

@@ -94,6 +94,11 @@ test('who sees one database sees no other', async () => {
   );
 });
 
+test('there is no token of a database that there is not', async () => {
+  const { status, body } = await ask('admin', 'POST', '/admin/tokens', { access: 'write', database: 'shopp' });
+  assert.deepEqual([status, body.code], [404, 'NOT_FOUND']);
+});
+
 test('a token that is revoked is of no use from the next request on', async () => {
   const { body } = await ask('admin', 'POST', '/admin/tokens', { access: 'write', database: 'hr' });
   assert.equal((await ask(body.secret, 'POST', '/hr/v3/pipeline')).status, 200);

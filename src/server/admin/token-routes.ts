@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { demandAdminToken } from '../access.ts';
+import { demandAdminToken, noDatabase } from '../access.ts';
 import { DatabaseName } from '../databases/database-name.ts';
 import { type AdminCall, type AdminRoute, bodyOf } from './admin-api.ts';
 
@@ -23,7 +23,9 @@ function list({ caller, parts }: AdminCall): unknown {
 /** The secret is in this answer and nowhere else. */
 async function create({ caller, parts, request, response }: AdminCall): Promise<unknown> {
   demandAdminToken(caller);
-  const made = parts.tokens.create(await bodyOf(request, newToken));
+  const grant = await bodyOf(request, newToken);
+  if (grant.database !== null && parts.databases.viewOf(grant.database) === null) throw noDatabase(grant.database);
+  const made = parts.tokens.create(grant);
   response.statusCode = 201;
   return made;
 }

@@ -24,6 +24,8 @@ export type HranaLimits = {
   readonly requestBytes: number;
   /** How long a stream over HTTP waits for its client's next request. */
   readonly idleMs: number;
+  /** Answers that clients have not taken yet, together. */
+  readonly answersBytes: number;
 };
 
 /** Hrana, the protocol of libSQL's clients, over HTTP and WebSocket. */
@@ -45,7 +47,7 @@ export function createHranaServer(options: HranaOptions): HranaServer {
   const idleMs = limits?.idleMs ?? IDLE_MS;
   const streams = new KeptStreams({ ...options, idleMs });
   const requestBytesMax = limits?.requestBytes ?? REQUEST_BYTES_MAX;
-  const answers = new AnswerBudget();
+  const answers = new AnswerBudget(limits?.answersBytes);
   const http = new HttpRequests({ clock, streams, requestBytesMax, idleMs, answers, onDefect });
   const connections = new Connections({ clock, messageBytesMax: requestBytesMax, answers, onDefect });
   return {
