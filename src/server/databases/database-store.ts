@@ -8,8 +8,12 @@ import { EngineDatabase } from './engine-database.ts';
 import type { DatabaseStore } from './served-database.ts';
 import type { StoreParts } from './store-parts.ts';
 
-/** Of what is removed; no name of a database. */
+/** Of what is removed, and of what was not made to its end; no names of databases. */
 const DROPPED = '.dropped-';
+const UNFINISHED = /^(.+)\.new$/;
+
+const isLeftOver = (name: string): boolean =>
+  name.startsWith(DROPPED) || DatabaseName.is(UNFINISHED.exec(name)?.[1] ?? '');
 
 /** The databases of a data folder, sorted. */
 export const databasesIn = (folder: string): readonly DatabaseName[] =>
@@ -20,7 +24,7 @@ export const databasesIn = (folder: string): readonly DatabaseName[] =>
 
 /** Opens the databases of a data folder, which the caller has locked. */
 export async function openDatabaseStore(parts: StoreParts): Promise<DatabaseStore> {
-  for (const name of readdirSync(parts.folder).filter((name) => name.startsWith(DROPPED)))
+  for (const name of readdirSync(parts.folder).filter(isLeftOver))
     await rm(join(parts.folder, name), { recursive: true, force: true });
   return new FolderStore(parts);
 }
@@ -48,7 +52,12 @@ class FolderStore implements DatabaseStore {
     const folder = this.#folderOf(name);
     if (existsSync(folder)) throw taken(name);
     await createDatabase({ disk, random, folder, from, mayMove: true });
-    return this.open(name);
+    try {
+      return await this.open(name);
+    } catch (error) {
+      await this.drop(name);
+      throw error;
+    }
   }
 
   async drop(name: DatabaseName): Promise<void> {
