@@ -116,6 +116,83 @@ test('a sync of the database file that fails ends the database, and recovery mak
   folder.closeWriters();
 });
 
+test('what was hardened before the disk was full is let out also after', async () => {
+  using folder = new EngineFolder();
+  const shop = await openShop(folder);
+  await using engine = shop.engine;
+  const writer = folder.writer();
+  writer.exec('INSERT INTO t VALUES (2)');
+  const hardened = engine.position();
+  await settled(engine);
+  shop.disk.fault = (operation, path) => (operation !== 'sync' && isJournal(path) ? 'ENOSPC' : null);
+  writer.exec('INSERT INTO t VALUES (3)');
+  const undone = engine.position();
+  await assert.rejects(engine.settle(undone), { code: 'DISK_FULL' });
+  assert.ok(engine.isSettled(hardened));
+  assert.ok(!engine.isSettled(undone));
+  await shop.attached;
+  assert.equal(rowsOf(folder), 2);
+  folder.closeWriters();
+});
+
+test('room that others take while commits are undone is waited for', async () => {
+  using folder = new EngineFolder();
+  const shop = await openShop(folder);
+  await using engine = shop.engine;
+  let refusals = 0;
+  shop.disk.fault = (operation, path) => {
+    if (operation === 'write' && path.endsWith('.db') && ++refusals < 2) return 'ENOSPC';
+    return operation === 'write' && isJournal(path) && refusals < 2 ? 'ENOSPC' : null;
+  };
+  folder.writer().exec('INSERT INTO t VALUES (2)');
+  await assert.rejects(settled(engine), { code: 'DISK_FULL' });
+  await shop.attached;
+  assert.equal(refusals, 2);
+  assert.equal(rowsOf(folder), 1);
+  await until(() => isAdmitted(engine));
+  folder.closeWriters();
+});
+
+test('a checkpoint that waits for writers is not waited for when commits are undone', async () => {
+  using folder = new EngineFolder();
+  const disk = new FaultyDisk(systemDisk);
+  const [asked, attached] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const pauseWrites = () => {
+    asked.resolve();
+    return new Promise<Disposable>(() => {});
+  };
+  await folder.create();
+  await using engine = await folder.open({ disk, walBytes: 1, pauseWrites, attach: () => attached.resolve() });
+  folder.writer().exec('CREATE TABLE t (v BLOB)');
+  await settled(engine);
+  await asked.promise;
+  disk.fault = (operation, path) => (operation === 'write' && isJournal(path) ? 'ENOSPC' : null);
+  folder.writer().exec('INSERT INTO t VALUES (1)');
+  await assert.rejects(settled(engine), { code: 'DISK_FULL' });
+  await attached.promise;
+  disk.fault = () => null;
+  folder.closeWriters();
+});
+
+test('a disk that is full when the server stops: nothing is undone behind its end', async () => {
+  using folder = new EngineFolder();
+  const disk = new FaultyDisk(systemDisk);
+  const detached: string[] = [];
+  await folder.create();
+  const engine = await folder.open({ disk, detach: async (why) => void detached.push(why) });
+  folder.writer().exec('CREATE TABLE t (v BLOB)');
+  await settled(engine);
+  disk.fault = (operation, path) => (operation === 'write' && isJournal(path) ? 'ENOSPC' : null);
+  folder.writer().exec('INSERT INTO t VALUES (1)');
+  folder.closeWriters();
+  await assert.rejects(engine[Symbol.asyncDispose](), { code: 'DISK_FULL' });
+  assert.deepEqual(detached, []);
+  await using again = await folder.open();
+  assert.equal(rowsOf(folder), 0);
+  assert.equal(again.hardened.lsn, 1n);
+  folder.closeWriters();
+});
+
 test('two kills while it recovers are one', async () => {
   using folder = new EngineFolder();
   const shop = await openShop(folder);

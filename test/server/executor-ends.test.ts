@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Grant, RequestKind } from '../../src/server/executor/protocol.ts';
 import { ExecutorProcess } from '../../src/server/executors/executor-process.ts';
+import { run, serve } from './streams-bench.ts';
 
 test('the last executor of a server that was killed moves nothing into the file: it may not be hardened', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'speil-executor-'));
@@ -25,4 +26,17 @@ test('the last executor of a server that was killed moves nothing into the file:
   process.end();
   await process.ended;
   assert.equal(walBytes(), before);
+});
+
+test('what waits in a pause is refused when the server stops, and begins nothing any more', async (t) => {
+  const { streams } = serve(t, { schema: 'create table t(a)' });
+  await streams.pause();
+  const write = run(streams.openStream('write'), 'insert into t values (1)');
+  const read = run(streams.openStream('read'), 'select * from t');
+  const refused = Promise.all([write, read].map((it) => assert.rejects(it, { code: 'DATABASE_STOPPED' })));
+  await new Promise((resolve) => setImmediate(resolve));
+  await streams.close();
+  await refused;
+  streams.resume();
+  assert.deepEqual(streams.executorCounts, { running: 0, busy: 0 });
 });

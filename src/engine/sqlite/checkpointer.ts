@@ -7,6 +7,7 @@ import type { CommitGate, Hardened, HardenedMark } from './commit-gate.ts';
 import { isDiskFull } from './disk-full.ts';
 import type { Backfilled, Keeper } from './keeper.ts';
 import { type DatabaseState, writeState } from './state.ts';
+import { syncOrStop } from './sync-or-stop.ts';
 import type { WalPosition } from './wal-index.ts';
 
 /** A WAL of this many bytes is moved into the database file: the pages of a busy database are written once for many commits. */
@@ -58,6 +59,7 @@ export class Checkpointer {
   #restartTried = 0;
   #work: Promise<void> | null = null;
   #isClosed = false;
+  #giveUpPause = () => {};
 
   constructor(parts: CheckpointerParts, start: HardenedMark) {
     this.#parts = parts;
@@ -94,6 +96,7 @@ export class Checkpointer {
   /** Ends the work in the background; nothing else may use the WAL any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#giveUpPause();
     await this.#work;
   }
 
@@ -143,8 +146,8 @@ export class Checkpointer {
   }
 
   async #restartWal(): Promise<number> {
-    const { keeper, gate, pauseWrites, clock } = this.#parts;
-    using pause = await pauseWrites().catch(() => null);
+    const { keeper, gate, clock } = this.#parts;
+    using pause = await this.#pause();
     if (pause === null) return 0;
     const pausedAtMs = clock.monotonicMs();
     this.#restartTried = gate.position().frames;
@@ -152,6 +155,24 @@ export class Checkpointer {
     await gate.settle(position);
     this.#noteBackfilled(await keeper.restart(), position);
     return clock.monotonicMs() - pausedAtMs;
+  }
+
+  /**
+   * Null when it takes too long, or when all of this is closed meanwhile: writers that are held up until unhardened commits are
+   * undone may count as under way.
+   */
+  #pause(): Promise<Disposable | null> {
+    if (this.#isClosed) return Promise.resolve(null);
+    const { promise, resolve } = Promise.withResolvers<Disposable | null>();
+    this.#giveUpPause = () => resolve(null);
+    this.#parts.pauseWrites().then(
+      (pause) => {
+        if (this.#isClosed) pause[Symbol.dispose]();
+        resolve(this.#isClosed ? null : pause);
+      },
+      () => resolve(null),
+    );
+    return promise;
   }
 
   /** `frames` counts from the beginning of the WAL that `during` is in; another one has been begun since: it says nothing. */
@@ -183,14 +204,3 @@ const stillRead = (folder: string): SpeilError =>
   new SpeilError('CONFLICT', `Another program is reading the database in ${folder}: its file could not be completed.`, {
     hint: 'Nothing is lost: the next start of the server redoes what the file lacks. Until then the -wal file belongs to it.',
   });
-
-/** Whatever the reason, even a full disk: what the file holds is not known any more. */
-async function syncOrStop(file: DiskFile): Promise<void> {
-  try {
-    await file.sync();
-  } catch (cause) {
-    throw new SpeilError('DATABASE_STOPPED', `The database file could not be made durable: ${String(cause)}.`, {
-      cause,
-    });
-  }
-}

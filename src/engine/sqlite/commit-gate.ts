@@ -38,7 +38,7 @@ type Waiter = {
  * answer may have seen; all that was committed up to there is then captured, appended to the journal and hardened, for
  * everybody at once. One flush runs at a time; what is committed meanwhile shares the next one (group commit).
  *
- * After a failure nothing is let out any more: everybody is told the same error.
+ * After a failure nobody is let wait any more: everybody is told the same error.
  */
 export class CommitGate {
   readonly #parts: CommitGateParts;
@@ -66,8 +66,13 @@ export class CommitGate {
     return this.#hardened.position;
   }
 
+  /**
+   * True when all that was committed at the position is hardened, which a failure does not change. But then nothing is known of
+   * another WAL than the one that the last hardened commit is in.
+   */
   isSettled(position: WalPosition): boolean {
-    return this.#failure === null && isReached(position, this.#hardened.position);
+    const hardened = this.#hardened.position;
+    return (this.#failure === null || position.generation === hardened.generation) && isReached(position, hardened);
   }
 
   settle(position: WalPosition): Promise<void> {

@@ -39,6 +39,7 @@ export class SqliteEngine implements AsyncDisposable {
   #state: EngineState = 'running';
   #failure: unknown = null;
   #undoing: Promise<void> | null = null;
+  #isEnding = false;
   #backups = 0;
   #roomSoughtMs = Number.NEGATIVE_INFINITY;
   #makingRoom: Promise<void> | null = null;
@@ -63,11 +64,16 @@ export class SqliteEngine implements AsyncDisposable {
       ...{ disk, folder: join(folder, 'journal'), lineage: state.lineage, segmentBytes: options.segmentBytes },
       ...{ from: state.checkpoint, hardenedAtLeast: state.checkpoint },
     });
-    const reached = await makeCurrent({ ...options, journal, state });
-    await writeState(disk, folder, { ...state, checkpoint: reached.lsn, checksum: reached.checksum, stopped: null });
-    await journal.hold(CHECKPOINT_HOLDER, reached.lsn);
-    for (const holder of journal.holders.keys()) if (holder.startsWith(BACKUP_HOLDER)) await journal.release(holder);
-    return SqliteEngine.#start(options, journal, state, reached);
+    try {
+      const reached = await makeCurrent({ ...options, journal, state });
+      await writeState(disk, folder, { ...state, checkpoint: reached.lsn, checksum: reached.checksum, stopped: null });
+      await journal.hold(CHECKPOINT_HOLDER, reached.lsn);
+      for (const holder of journal.holders.keys()) if (holder.startsWith(BACKUP_HOLDER)) await journal.release(holder);
+      return await SqliteEngine.#start(options, journal, state, reached);
+    } catch (error) {
+      await journal[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   static async #start(options: EngineOptions, journal: Journal, state: DatabaseState, reached: Recovered) {
@@ -122,7 +128,7 @@ export class SqliteEngine implements AsyncDisposable {
 
   /** True when nothing is left to wait for of what was committed up to `end`. */
   isSettled(end: WalEnd): boolean {
-    return this.#running.gate.isSettled(this.#place(end));
+    return this.#state !== 'stopped' && this.#running.gate.isSettled(this.#place(end));
   }
 
   /**
@@ -190,6 +196,7 @@ export class SqliteEngine implements AsyncDisposable {
 
   /** Stops in good order: the file alone is the database then. Every other connection must be closed. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isEnding = true;
     await this.#undoing;
     await this.#makingRoom;
     try {
@@ -221,6 +228,7 @@ export class SqliteEngine implements AsyncDisposable {
   #fail(error: unknown): SpeilError {
     if (!isDiskFull(error)) return this.#halt(error);
     if (this.#state !== 'disk-full') this.#enter('disk-full', error);
+    if (this.#isEnding) return diskFull(error);
     this.#undoing ??= this.#undo()
       .catch((cause) => void this.#halt(cause))
       .finally(() => {
@@ -240,19 +248,33 @@ export class SqliteEngine implements AsyncDisposable {
 
   /** What could not be hardened never was: the file goes back to the last hardened commit, as after a crash. */
   async #undo(): Promise<void> {
+    const makingRoom = this.#makingRoom;
     this.#running.gate.close(diskFull(this.#failure));
     await this.#options.detach('undo');
     await this.#running.checkpointer.close();
     await closeRunning(this.#running, 'as it is');
+    await makingRoom;
     await this.#journal.truncateAfter(this.#journal.hardened);
-    const { disk, folder } = this.#options;
-    const state = (await readState(disk, folder)) ?? this.#databaseState;
-    const reached = await recover({ disk, folder, journal: this.#journal, state });
-    this.#running = await startRunning(this.#options, this.#journal, this.#databaseState, reached, {
-      onHardened: (hardened) => this.#noteHardened(hardened),
-      onFailure: (cause) => this.#fail(cause),
-    });
+    this.#running = await this.#startAgain();
     this.#options.attach();
+  }
+
+  /** Others may take the room that the WAL gave back: then it waits until there is some. */
+  async #startAgain(): Promise<Running> {
+    const { disk, folder, clock } = this.#options;
+    for (;;) {
+      try {
+        const state = (await readState(disk, folder)) ?? this.#databaseState;
+        const reached = await recover({ disk, folder, journal: this.#journal, state });
+        return await startRunning(this.#options, this.#journal, this.#databaseState, reached, {
+          onHardened: (hardened) => this.#noteHardened(hardened),
+          onFailure: (cause) => this.#fail(cause),
+        });
+      } catch (error) {
+        if (!isDiskFull(error) || this.#isEnding) throw error;
+        await clock.sleep(ROOM_RETRY_MS);
+      }
+    }
   }
 
   #seekRoom(): void {

@@ -6,6 +6,7 @@ import type { Journal } from '../../journal/journal.ts';
 import { checksumOfFile } from './file-checksum.ts';
 import { RedoFile } from './redo.ts';
 import type { DatabaseState } from './state.ts';
+import { syncOrStop } from './sync-or-stop.ts';
 
 export const DATABASE_FILE = 'database.db';
 export const databasePath = (folder: string): string => join(folder, DATABASE_FILE);
@@ -38,7 +39,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const file = await options.disk.open(databasePath(options.folder), 'write');
   try {
     const expected = await redo(file, options);
-    await file.sync();
+    await syncOrStop(file);
     await verify(file, expected, options);
     return expected;
   } finally {

@@ -49,12 +49,11 @@ export async function startRunning(
   const databaseFile = await disk.open(path, 'write');
   opened.defer(() => databaseFile.close());
   const descriptor = opened.adopt(openSync(path, 'r'), closeSync);
-  const keeper = await Keeper.open(path);
+  const keeper = opened.use(await Keeper.open(path));
   const guard = opened.adopt(openGuard(path), (it) => it.close());
   const capture = opened.adopt(Capture.open(path, { ...captureBounds(options), databaseChecksum: checksum }), (it) =>
     it[Symbol.dispose](),
   );
-  opened.use(keeper);
   const start = { position: capture.captured, lsn, checksum };
   const gate = new CommitGate({ ...told, capture, journal, clock, start, term: identity.term });
   const checkpointer = new Checkpointer(

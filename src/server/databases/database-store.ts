@@ -11,8 +11,12 @@ import type { StoreParts } from './store-parts.ts';
 /** Databases whose processes are started before they are needed; each takes about 200 MB. */
 const WARMED_MAX = 2;
 
-/** Of what is removed; no name of a database. */
+/** Of what is removed, and of what was not made to its end; no names of databases. */
 const DROPPED = '.dropped-';
+const UNFINISHED = /^(.+)\.new$/;
+
+const isLeftOver = (name: string): boolean =>
+  name.startsWith(DROPPED) || DatabaseName.is(UNFINISHED.exec(name)?.[1] ?? '');
 
 /** The databases of a data folder, sorted. */
 export const databasesIn = (folder: string): readonly DatabaseName[] =>
@@ -23,7 +27,7 @@ export const databasesIn = (folder: string): readonly DatabaseName[] =>
 
 /** Opens the databases of a data folder, which the caller has locked. */
 export async function openDatabaseStore(parts: StoreParts): Promise<DatabaseStore> {
-  for (const name of readdirSync(parts.folder).filter((name) => name.startsWith(DROPPED)))
+  for (const name of readdirSync(parts.folder).filter(isLeftOver))
     await rm(join(parts.folder, name), { recursive: true, force: true });
   return new FolderStore(parts);
 }
@@ -52,7 +56,12 @@ class FolderStore implements DatabaseStore {
     const folder = this.#folderOf(name);
     if (existsSync(folder)) throw taken(name);
     await createDatabase({ disk, random, folder, from, mayMove: true });
-    return this.open(name);
+    try {
+      return await this.open(name);
+    } catch (error) {
+      await this.drop(name);
+      throw error;
+    }
   }
 
   async drop(name: DatabaseName): Promise<void> {

@@ -45,6 +45,7 @@ export class RemoteExecutor {
   /** Processes that were told to end and have not yet. */
   readonly #leaving = new Set<ExecutorProcess>();
   #isPaused = false;
+  #isClosed = false;
   #hasAnswered = false;
   #isKilled = false;
   #failures = 0;
@@ -86,7 +87,7 @@ export class RemoteExecutor {
   }
 
   start(): void {
-    if (this.state !== 'stopped') return;
+    if (this.state !== 'stopped' || this.#isClosed) return;
     this.#hasAnswered = this.#isKilled = false;
     const process: ExecutorProcess = new ExecutorProcess(this.#arguments, {
       onAnswers: (frame) => {
@@ -222,7 +223,7 @@ export class RemoteExecutor {
   }
 
   #release(): void {
-    if (this.#isPaused) return;
+    if (this.#isPaused || this.#isClosed) return;
     const held = (this.#held ?? []).filter(({ cancellation }) => cancellation === null);
     this.#held = null;
     if (held.length > 0) this.send(held);
@@ -271,11 +272,12 @@ export class RemoteExecutor {
     this.#release();
   }
 
-  /** Lets it finish what it does, for a while; resolves when no process is left. */
+  /** Lets it finish what it does, for a while, and begins nothing more; resolves when no process is left. */
   async close(): Promise<void> {
-    this.#isKilled = this.#isPaused = true;
-    this.#environment.onReturned(this, this.#held ?? []);
+    this.#isClosed = this.#isKilled = true;
+    const held = this.#held ?? [];
     this.#held = null;
+    this.#environment.onReturned(this, held);
     this.#process?.end();
     const ended = new AbortController();
     const kill = () => {
