@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import type { Streams } from '../../src/server/streams/streams.ts';
-import { outcome, rows, run, serve, step, until } from './streams-bench.ts';
+import { outcome, rows, run, serve, step, until } from '../support/streams/served-streams.ts';
 
 const schema = `create table t(a integer primary key, b);
   insert into t with recursive n(x) as (values (1) union all select x + 1 from n where x < 1000) select x, x from n`;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Grant, RequestKind } from '../../src/server/executor/protocol.ts';
 import { ExecutorProcess } from '../../src/server/executors/executor-process.ts';
-import { run, serve } from './streams-bench.ts';
+import { run, serve } from '../support/streams/served-streams.ts';
 
 test('the last executor of a server that was killed moves nothing into the file: it may not be hardened', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'speil-executor-'));

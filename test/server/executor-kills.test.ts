@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { SpeilError } from '../../src/core/error.ts';
 import type { Streams } from '../../src/server/streams/streams.ts';
-import { TestFile } from './open-gate.ts';
-import { run, serve, step, until } from './streams-bench.ts';
+import { TestFile } from '../support/streams/open-gate.ts';
+import { run, serve, step, until } from '../support/streams/served-streams.ts';
 
 const schema = 'create table t(key integer, part integer, primary key (key, part)); create table c(n)';
 

@@ -1,4 +1,4 @@
+import { clientsSuite } from '../support/hrana/clients-suite.ts';
 import { openRealServer } from '../support/real-server.ts';
-import { clientsSuite } from './hrana-clients-suite.ts';
 
 clientsSuite('a server', openRealServer);

@@ -1,4 +1,4 @@
+import { hranaSuite } from '../support/hrana/requests-suite.ts';
 import { openRealServer } from '../support/real-server.ts';
-import { hranaSuite } from './hrana-suite.ts';
 
 hranaSuite('a server', openRealServer);

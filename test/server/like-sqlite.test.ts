@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import type { SqlStream } from '../../src/server/sql.ts';
-import { outcome, type Served, serve } from './streams-bench.ts';
+import { outcome, type Served, serve } from '../support/streams/served-streams.ts';
 
 const SCHEMA = `create table t(a integer primary key, b unique, c);
   create table w(k primary key, n) without rowid;

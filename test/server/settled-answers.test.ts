@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SpeilError } from '../../src/core/error.ts';
-import { failure, rows, run, serve, step, until } from './streams-bench.ts';
+import { failure, rows, run, serve, step, until } from '../support/streams/served-streams.ts';
 
 const schema = 'create table t(a integer primary key)';
 

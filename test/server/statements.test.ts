@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { SpeilError } from '../../src/core/error.ts';
-import { failure, outcome, rows, run, serve, step } from './streams-bench.ts';
+import { failure, outcome, rows, run, serve, step } from '../support/streams/served-streams.ts';
 
 test('values come back as they were given', async (t) => {
   const stream = serve(t).streams.openStream('write');

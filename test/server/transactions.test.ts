@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SqlStream } from '../../src/server/sql.ts';
-import { failure, outcome, rows, run, serve, step, until } from './streams-bench.ts';
+import { failure, outcome, rows, run, serve, step, until } from '../support/streams/served-streams.ts';
 
 const COUNT = 'select count(*) from t';
 const schema = 'create table t(a integer primary key, b)';

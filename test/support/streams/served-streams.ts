@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { systemClock } from '../../src/runtime/system-clock.ts';
+import { systemClock } from '../../../src/runtime/system-clock.ts';
 import type {
   BatchStep,
   SqlStream,
@@ -10,9 +10,9 @@ import type {
   StatementResult,
   StepCondition,
   StepOutcome,
-} from '../../src/server/sql.ts';
-import type { StreamObserver, StreamSettings } from '../../src/server/streams/stream-settings.ts';
-import { Streams } from '../../src/server/streams/streams.ts';
+} from '../../../src/server/sql.ts';
+import type { StreamObserver, StreamSettings } from '../../../src/server/streams/stream-settings.ts';
+import { Streams } from '../../../src/server/streams/streams.ts';
 import { TestFile, TestGate } from './open-gate.ts';
 
 export type Served = { readonly file: TestFile; readonly gate: TestGate; readonly streams: Streams };

@@ -7,7 +7,7 @@ import { eq, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/libsql';
 import { blob, integer, real, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { type Generated, Kysely } from 'kysely';
-import type { OpenServer } from './hrana-suite.ts';
+import type { OpenServer } from './requests-suite.ts';
 
 /** The official client and what people put on top of it, unchanged, over HTTP and WebSocket. */
 export function clientsSuite(server: string, open: OpenServer): void {

@@ -1,7 +1,7 @@
 import { openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { WalPositionReader } from '../../src/server/executor/wal-position.ts';
-import { type CommitGate, samePosition, type WalPosition } from '../../src/server/streams/commit-gate.ts';
+import { WalPositionReader } from '../../../src/server/executor/wal-position.ts';
+import { type CommitGate, samePosition, type WalPosition } from '../../../src/server/streams/commit-gate.ts';
 
 /** A database file in WAL mode that a connection is kept open to, as an engine does. */
 export class TestFile implements Disposable {

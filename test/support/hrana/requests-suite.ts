@@ -12,8 +12,8 @@ import {
   type Statement,
   text,
   type Value,
-} from '../support/hrana-json.ts';
-import { type TestStream, TRANSPORTS } from '../support/hrana-transports.ts';
+} from '../hrana-json.ts';
+import { type TestStream, TRANSPORTS } from '../hrana-transports.ts';
 
 /** A server of Hrana with an empty database: `url('http')`, `url('ws')`, each ending in a slash. */
 export type OpenServer = () => Promise<AsyncDisposable & { readonly url: (scheme: string) => string }>;
