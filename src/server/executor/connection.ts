@@ -30,6 +30,9 @@ export type ConnectionOptions = {
 /** How long SQLite waits for locks itself. Writers queue before, so that only recovery and closing are in the way. */
 const BUSY_TIMEOUT_MS = 5_000;
 
+/** A WAL that a large transaction has made longer is cut back to this when it begins anew: the room is others' again. */
+const WAL_FILE_BYTES_MAX = 64 << 20;
+
 /** Statements of these are kept prepared; others are rare, or act when they are prepared, as pragmas do. */
 const KEPT_VERBS = new Set([
   ...['select', 'values', 'insert', 'replace', 'update', 'delete', 'begin', 'commit', 'end', 'rollback'],
@@ -83,7 +86,7 @@ export class Connection {
     });
     this.database.exec(`
       PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0;
-      PRAGMA cache_size = -${options.cacheKiB}; SELECT count(*) FROM sqlite_schema`);
+      PRAGMA journal_size_limit = ${WAL_FILE_BYTES_MAX}; PRAGMA cache_size = -${options.cacheKiB}; SELECT count(*) FROM sqlite_schema`);
     this.#defineMemory();
     this.#memoryStatement = this.#compile('SELECT last_insert_rowid(), changes(), total_changes()');
     this.database.setAuthorizer((code, first, second, schema) => this.#authorize(code, first, second, schema));
