@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { test } from 'node:test';
-import { run, serve } from './streams-bench.ts';
+import { run, serve } from '../support/streams/served-streams.ts';
 
 test('the room that a large transaction took in the WAL is given back when the WAL begins anew', async (t) => {
   const { streams, file } = serve(t, { schema: 'create table t(a)' });
