@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -193,4 +193,31 @@ test('commits of another program that were moved away unseen end the database, a
   await assert.rejects(settled(engine), { code: 'DATABASE_STOPPED', message: /WAL was changed/ });
   assert.throws(() => engine.admitWrite(), { code: 'DATABASE_STOPPED' });
   folder.closeWriters();
+});
+
+/** A database in which SQLite takes 0xffffffc3 for the number of the next page. */
+function damagedPages(path: string): void {
+  {
+    using made = new DatabaseSync(path);
+    made.exec('PRAGMA page_size = 512; PRAGMA auto_vacuum = 1; CREATE TABLE t (a, b); CREATE INDEX i ON t (b)');
+    made.exec(`INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+      SELECT i, zeroblob(300) || i FROM n`);
+  }
+  const bytes = readFileSync(path);
+  bytes.fill(0xff, 3 * 512, 8 * 512);
+  writeFileSync(path, bytes);
+}
+
+test('a damaged database that grows beyond belief is stopped, and not worked on for ever', async () => {
+  using folder = new EngineFolder();
+  const path = join(folder.root, 'damaged.db');
+  damagedPages(path);
+  await folder.create(path);
+  const engine = await folder.open();
+  folder.writer().exec('CREATE TABLE z (a)');
+  await assert.rejects(settled(engine), { code: 'DATABASE_STOPPED', message: /4294967235 pages long/ });
+  folder.closeWriters();
+  await engine[Symbol.asyncDispose]();
+  await using again = await folder.open();
+  assert.equal(again.hardened.lsn, 0n);
 });

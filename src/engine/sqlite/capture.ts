@@ -31,8 +31,14 @@ export type CapturedPiece = {
   readonly position: WalPosition;
 };
 
-/** A commit that drops more pages than this is `large`: each has to be read to be taken out of the checksum. */
-const DROPPED_PAGES_MAX = 1024;
+/** A commit that drops more pages than this, or adds them unwritten, is `large`: each has to be read for the checksum. */
+const UNWRITTEN_PAGES_MAX = 1024;
+
+/**
+ * Unwritten pages that no transaction adds: it would have filled and emptied as much. In a damaged database SQLite takes
+ * any number for the next page's.
+ */
+const UNWRITTEN_PAGES_BELIEVED = 1 << 24;
 
 /** Pages or frame headers that are looked at before everything else that waits has its turn: about a millisecond. */
 const LOOKS_PER_TURN = 200;
@@ -149,7 +155,7 @@ export class Capture implements Disposable {
     const count = this.#framesUpToLastCommit(loaded);
     if (count === 0) return 'large';
     const pageCount = this.#frames.commitOf(count - 1);
-    return this.#pageCount - pageCount > DROPPED_PAGES_MAX
+    return Math.max(this.#pageCount - pageCount, pageCount - this.#pageCount - count) > UNWRITTEN_PAGES_MAX
       ? 'large'
       : this.#takeLoaded(first, count, pageCount, header);
   }
@@ -235,6 +241,7 @@ export class Capture implements Disposable {
   async *#takeCommit(header: WalIndexHeader): AsyncGenerator<CapturedPiece, void, void> {
     const group = await this.#readCommit(header);
     const { counts, newest } = group;
+    if (counts.after - counts.before - newest.size > UNWRITTEN_PAGES_BELIEVED) throw beyondBelief(counts);
     const checksum = new DatabaseChecksum(this.#checksum);
     const collector = new ChangeCollector(this.#images, this.pageSize);
     const image = allocatePageBuffer(this.pageSize);
@@ -326,6 +333,11 @@ function readHeader(database: number): DatabaseHeader {
 const missed = (why: string): SpeilError =>
   new SpeilError('COMMITS_MISSED', `The WAL was changed by somebody else: ${why}.`, {
     hint: 'Stop the server and the program that opened its file, then start the server again.',
+  });
+
+const beyondBelief = ({ before, after }: PageCounts): SpeilError =>
+  new SpeilError('DATABASE_DAMAGED', `A commit made the database ${after} pages long; before it had ${before}.`, {
+    hint: 'Start the server again, which drops that commit, and see what is wrong: PRAGMA integrity_check.',
   });
 
 const notOpen = (path: string, cause: unknown): SpeilError =>
