@@ -9,6 +9,7 @@ import { Lineage } from '../../core/lineage.ts';
 import { Lsn } from '../../core/lsn.ts';
 import { Term } from '../../core/term.ts';
 import { createJournal } from '../../journal/create-journal.ts';
+import { isDiskFull } from './disk-full.ts';
 import { checksumOfFile } from './file-checksum.ts';
 import { lookAt } from './file-look.ts';
 import { databasePath } from './recovery.ts';
@@ -47,7 +48,7 @@ export async function createDatabase(creation: Creation): Promise<void> {
 async function fill(folder: string, { disk, random, from, mayMove, segmentBytes }: Creation): Promise<void> {
   const path = databasePath(folder);
   if (from !== undefined) await (mayMove ? rename(from, path) : copyDatabase(from, path));
-  useWal(path);
+  useWal(path, from ?? path);
   const lineage = Lineage.of(random.uuid());
   const checksum = await checksumAndSync(disk, path);
   const journal = await createJournal({ disk, folder: join(folder, 'journal'), lineage, segmentBytes });
@@ -85,9 +86,13 @@ const notADatabase = (path: string, cause: unknown): SpeilError =>
     cause,
   });
 
-function useWal(path: string): void {
-  using connection = new DatabaseSync(path);
-  connection.exec('PRAGMA journal_mode = WAL');
+function useWal(path: string, from: string): void {
+  try {
+    using connection = new DatabaseSync(path);
+    connection.exec('PRAGMA journal_mode = WAL');
+  } catch (cause) {
+    throw isDiskFull(cause) ? cause : notADatabase(from, cause);
+  }
 }
 
 async function checksumAndSync(disk: Disk, path: string): Promise<bigint> {
