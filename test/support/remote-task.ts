@@ -174,7 +174,7 @@ export class RemoteTask implements AsyncDisposable {
     const { center, application } = this.trust;
     return runRemoteCycle({
       source: this.#source,
-      exchange: counting(this.exchange, onCall),
+      exchange: counting(this.exchange, onCall, () => this.reachable()),
       tenant,
       signingKey: center.private,
       clientPublicKey: application.public,
@@ -209,11 +209,13 @@ export async function runRemoteCycle(
   return { report: await runTask(context, { kind: 'once' }), events };
 }
 
-function counting(exchange: Exchange, onCall: OnCall): Exchange {
+/** A cycle begins, also again, when the client is there: as a center begins one when a client has dialled in. */
+function counting(exchange: Exchange, onCall: OnCall, reachable: () => Promise<void>): Exchange {
   const counts = new Map<CallName, number>();
   return {
     display: exchange.display,
     send: async (request, signal) => {
+      if (request.call === 'authenticate') await reachable();
       const nth = (counts.get(request.call) ?? 0) + 1;
       counts.set(request.call, nth);
       await onCall(request.call, nth);
