@@ -51,6 +51,7 @@ export class FaultScene implements AsyncDisposable {
     const before = proxy.happened.length;
     let isArmed = false;
     const cycle = await this.remote.cycle(tenant, {
+      waits: true,
       onCall: (name) => {
         if (name !== call || isArmed) return;
         isArmed = true;
@@ -68,7 +69,7 @@ export class FaultScene implements AsyncDisposable {
   async sizes(): Promise<Readonly<Record<CallName, Readonly<Record<'call' | 'answer', number>>>>> {
     const { proxy } = this.remote;
     const marks: { readonly name: CallName; readonly up: number; readonly down: number }[] = [];
-    await this.remote.cycle('measured', { onCall: (name) => void marks.push({ name, ...proxy.passed }) });
+    await this.remote.cycle('measured', { waits: true, onCall: (name) => void marks.push({ name, ...proxy.passed }) });
     const ends = [...marks.slice(1), { ...proxy.passed }];
     const entries = CALL_NAMES.map((name) => {
       const at = marks.findIndex((mark) => mark.name === name);
@@ -132,7 +133,7 @@ export async function randomFaults(
     };
     await scene.remote.reachable();
     proxy.arm(fault);
-    const { report } = await scene.remote.cycle('shop');
+    const { report } = await scene.remote.cycle('shop', { waits: true });
     proxy.disarm();
     assert.equal(report.status, 'completed', `day ${day}, ${JSON.stringify(fault)}`);
     await scene.same('shop');
@@ -155,7 +156,7 @@ export async function halfOpen(transport: Transport): Promise<void> {
 export async function replay(transport: Transport, isAnswer: (text: string) => boolean): Promise<string> {
   await using scene = await FaultScene.start(transport);
   const { proxy } = scene.remote;
-  await scene.remote.cycle('shop');
+  await scene.remote.cycle('shop', { waits: true });
   await trade(scene.source);
   proxy.record();
   if (transport === 'dialled') {
@@ -166,14 +167,14 @@ export async function replay(transport: Transport, isAnswer: (text: string) => b
     });
     await center.connected(1);
   }
-  await scene.remote.cycle('shop');
+  await scene.remote.cycle('shop', { waits: true });
   const recorded = proxy.recorded();
   await scene.same('shop');
   const before = await scene.mirror('shop').sql('SELECT * FROM shop_mirroring ORDER BY 1');
   const answer = await proxy.repeat(recorded, isAnswer);
   assert.deepEqual(await scene.mirror('shop').sql('SELECT * FROM shop_mirroring ORDER BY 1'), before);
   await trade(scene.source);
-  await scene.remote.cycle('shop');
+  await scene.remote.cycle('shop', { waits: true });
   await scene.same('shop');
   return answer;
 }

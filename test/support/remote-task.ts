@@ -100,6 +100,12 @@ export type RemoteTaskOptions = Omit<ClientPlace, 'trust' | 'centerUrl'> & {
   readonly onHandshake?: () => void;
 };
 
+type CycleOptions = {
+  readonly onCall?: OnCall;
+  /** It begins, also again, when the client is there: as a center begins one when a client has dialled in. */
+  readonly waits?: boolean;
+};
+
 /** A task at one side of a fault proxy, a mirror client at the other. */
 export class RemoteTask implements AsyncDisposable {
   readonly transport: Transport;
@@ -170,11 +176,11 @@ export class RemoteTask implements AsyncDisposable {
   }
 
   /** One cycle, which the task itself repeats while what hinders it may pass. */
-  cycle(tenant: string, { onCall = () => undefined }: { readonly onCall?: OnCall } = {}): Promise<Cycle> {
+  cycle(tenant: string, { onCall = () => undefined, waits = false }: CycleOptions = {}): Promise<Cycle> {
     const { center, application } = this.trust;
     return runRemoteCycle({
       source: this.#source,
-      exchange: counting(this.exchange, onCall, () => this.reachable()),
+      exchange: counting(this.exchange, onCall, async () => (waits ? this.reachable() : undefined)),
       tenant,
       signingKey: center.private,
       clientPublicKey: application.public,
@@ -209,7 +215,6 @@ export async function runRemoteCycle(
   return { report: await runTask(context, { kind: 'once' }), events };
 }
 
-/** A cycle begins, also again, when the client is there: as a center begins one when a client has dialled in. */
 function counting(exchange: Exchange, onCall: OnCall, reachable: () => Promise<void>): Exchange {
   const counts = new Map<CallName, number>();
   return {
